@@ -1,0 +1,116 @@
+"""The ledger: what the upstream saw and did, one entry a request.
+
+All times are `time.monotonic()` in seconds. On Linux and macOS that clock is one for all processes
+of a machine, so an entry can be laid beside what a client in another process saw.
+"""
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+SENT_KEPT = 64  # steps kept with their time: enough for every picture, and a firehose stays cheap
+
+End = Literal["complete", "cut", "refused"]
+Leave = Literal["fin", "rst"]
+Milestone = Literal["received", "headers", "ended", "left"]
+
+
+@dataclass
+class Entry:
+    """One request as the upstream saw it.
+
+    `ended` is the upstream's own end of its answer; `left` is how the other side closed the
+    connection before that end. At most one of the two is set.
+    """
+
+    id: int
+    script: str | None
+    asked: dict[str, Any]
+    request_headers: dict[str, str] = field(default_factory=dict)
+    received_s: float = field(default_factory=time.monotonic)
+    headers_s: float | None = None
+    ended: End | None = None
+    ended_s: float | None = None
+    left: Leave | None = None
+    left_s: float | None = None
+    tokens: int = 0
+    sent_bytes: int = 0
+    sent: list[tuple[float, str]] = field(default_factory=list)
+    on_change: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+
+    def note(self, what: str) -> None:
+        """Keep that `what` was sent now."""
+        if len(self.sent) < SENT_KEPT:
+            self.sent.append((time.monotonic(), what))
+
+    def start(self) -> None:
+        """Keep that the headers were sent now."""
+        self.note("headers")
+        self.headers_s = time.monotonic()
+        self.on_change()
+
+    def end(self, how: End) -> None:
+        """Keep that the upstream ended its answer now."""
+        self.ended, self.ended_s = how, time.monotonic()
+        self.on_change()
+
+    def leave(self, how: Leave) -> None:
+        """Keep that the other side closed now, before the answer had ended."""
+        self.left, self.left_s = how, time.monotonic()
+        self.on_change()
+
+    def reached(self, milestone: Milestone) -> bool:
+        """Return whether the request has come to this point."""
+        return getattr(self, f"{milestone}_s") is not None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry as a JSON object."""
+        return {
+            item.name: getattr(self, item.name)
+            for item in dataclasses.fields(self)
+            if item.name != "on_change"
+        }
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> "Entry":
+        """Return the entry that `to_json` wrote."""
+        sent = [(when, what) for when, what in document["sent"]]
+        return cls(**{**document, "sent": sent})
+
+
+class Ledger:
+    """All entries, in the order in which the requests came."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self._news = asyncio.Event()
+
+    def open(
+        self, script: str | None, asked: dict[str, Any], request_headers: dict[str, str]
+    ) -> Entry:
+        """Add an entry for a request that came now, and return it."""
+        entry = Entry(len(self.entries), script, asked, request_headers, on_change=self._news.set)
+        self.entries.append(entry)
+        self._news.set()
+        return entry
+
+    async def wait(
+        self, script: str | None, until: Milestone, count: int, deadline_s: float
+    ) -> list[Entry]:
+        """Return the entries of a script (of all with None), waiting for `count` to come so far.
+
+        Returns what there is when `deadline_s` is over.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s):
+                while sum(entry.reached(until) for entry in self._of(script)) < count:
+                    self._news.clear()
+                    await self._news.wait()
+        return self._of(script)
+
+    def _of(self, script: str | None) -> list[Entry]:
+        return [entry for entry in self.entries if script in (None, entry.script)]

@@ -1,0 +1,218 @@
+"""Scripts: what the scripted upstream does with one request, as data.
+
+A `Script` is a sequence of steps. It travels to the upstream as JSON and is chosen by the prompt:
+a request whose last message contains `script:NAME` gets the script of that name. So a script
+passes unchanged through any server that stands between the client and the upstream.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+PREFIX = "script:"
+
+
+class ScriptError(ValueError):
+    """A script that the upstream cannot play; the message says which part and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Role:
+    """The delta that opens an answer: `role` and an empty `content`."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """One content delta. `delay_s` passes before it is sent."""
+
+    text: str
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Silence: nothing is sent for `seconds`, at this point of the stream."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Empty:
+    """A chunk with empty `choices`, such as the one that opens a stream of some providers."""
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """One delta of a tool call; `id` and `name` stand in the first delta of a call only."""
+
+    index: int
+    arguments: str
+    id: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The chunk that carries the `finish_reason`."""
+
+    reason: str = "stop"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """The usage chunk: token counts and empty `choices`.
+
+    With `only_if_asked`, it is sent only to a request with `stream_options.include_usage`.
+    """
+
+    prompt_tokens: int
+    completion_tokens: int
+    only_if_asked: bool = False
+
+
+@dataclass(frozen=True)
+class Done:
+    """The line `data: [DONE]` that ends a complete answer."""
+
+
+@dataclass(frozen=True)
+class InBandError:
+    """An `{"error": …}` document in the middle of a stream whose status was 200."""
+
+    message: str = "The server had an error while processing your request."
+    code: str = "server_error"
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Text that is sent as it stands, as one chunk of the body: a comment, a malformed line."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Firehose:
+    """`count` content deltas as fast as the connection takes them; the i-th has text `"{i} "`."""
+
+    count: int = 200_000
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The connection ends here without the end of the body, and the script with it.
+
+    `where` is between two chunks, or in the middle of a chunk with the text `half`;
+    `reset` sends RST rather than FIN.
+    """
+
+    where: Literal["between chunks", "mid chunk"] = "between chunks"
+    reset: bool = False
+
+
+Step = (
+    Role
+    | Token
+    | Pause
+    | Empty
+    | ToolCall
+    | Finish
+    | Usage
+    | Done
+    | InBandError
+    | Raw
+    | Firehose
+    | Cut
+)
+STEPS: dict[str, type[Step]] = {
+    kind.__name__: kind
+    for kind in (
+        *(Role, Token, Pause, Empty, ToolCall, Finish, Usage),
+        *(Done, InBandError, Raw, Firehose, Cut),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An HTTP status instead of a stream, with the JSON body that a provider sends."""
+
+    status: int
+    message: str = "The request was refused."
+    code: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Script:
+    """What the upstream does with one request. After the last step the body ends cleanly."""
+
+    steps: tuple[Step, ...] = ()
+    headers_after_s: float = 0.0
+    headers: tuple[tuple[str, str], ...] = ()
+    refusal: Refusal | None = None
+    byte_at_a_time: bool = False
+
+    @classmethod
+    def answer(cls, *texts: str, delay_s: float = 0.0, headers_after_s: float = 0.0) -> "Script":
+        """Return a complete answer: role, tokens, `stop`, the usage if asked for, `[DONE]`."""
+        tokens = tuple(Token(text, delay_s) for text in texts)
+        usage = Usage(prompt_tokens=7, completion_tokens=len(texts), only_if_asked=True)
+        return cls((Role(), *tokens, Finish(), usage, Done()), headers_after_s=headers_after_s)
+
+    @property
+    def text(self) -> str:
+        """The text of all content deltas, joined."""
+        return "".join(map(_text_of, self.steps))
+
+    def to_json(self) -> str:
+        """Return the script as ASCII JSON, so that lone surrogates survive."""
+        document = dataclasses.asdict(self)
+        document["steps"] = [
+            {"do": type(step).__name__, **dataclasses.asdict(step)} for step in self.steps
+        ]
+        return json.dumps(document)
+
+    @classmethod
+    def from_json(cls, document: str | bytes) -> "Script":
+        """Return the script that `to_json` wrote; raises ScriptError, naming the wrong part."""
+        try:
+            fields = json.loads(document)
+            steps = tuple(_step(step) for step in fields.pop("steps", []))
+            refusal = fields.pop("refusal", None)
+            if refusal is not None:
+                refusal = Refusal(**{**refusal, "headers": _pairs(refusal.get("headers", ()))})
+            headers = _pairs(fields.pop("headers", ()))
+            return cls(steps=steps, refusal=refusal, headers=headers, **fields)
+        except ScriptError:
+            raise
+        except (ValueError, TypeError, AttributeError) as exc:
+            raise ScriptError(
+                f"This is not a script: {exc}. A script is a JSON object with the fields "
+                f"{', '.join(field.name for field in dataclasses.fields(cls))}."
+            ) from exc
+
+
+def _text_of(step: Step) -> str:
+    if isinstance(step, Token):
+        return step.text
+    if isinstance(step, Firehose):
+        return "".join(f"{i} " for i in range(step.count))
+    return ""
+
+
+def _pairs(pairs: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((str(name), str(value)) for name, value in pairs)
+
+
+def _step(fields: dict[str, Any]) -> Step:
+    kind = STEPS.get(fields.get("do", ""))
+    if kind is None:
+        raise ScriptError(
+            f"The step {json.dumps(fields)} has no known `do`. Known are {', '.join(STEPS)}."
+        )
+    try:
+        return kind(**{name: value for name, value in fields.items() if name != "do"})
+    except TypeError as exc:
+        allowed = ", ".join(field.name for field in dataclasses.fields(kind)) or "none"
+        raise ScriptError(f"The step {kind.__name__}: {exc}. Its fields are: {allowed}.") from exc
