@@ -1,0 +1,191 @@
+"""The bench: one server under test, the scripted upstream behind it, and a way to ask."""
+
+import asyncio
+import itertools
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+import httpx
+
+from stages.lab.clients import Client
+from stages.lab.dialects import Dialect, Told, read
+from stages.lab.ledger import Entry, Milestone
+from stages.lab.process import Process
+from stages.lab.script import PREFIX, Script
+from stages.lab.serve import PLAIN, Shape, serve, upstream
+from stages.lab.sse import Comment
+from stages.lab.targets import Target, find
+from stages.lab.verdict import Moment, Timeline
+
+# The lab shrinks the stages' time constants, so that a probe takes a second and not a minute.
+SHRUNK = {"PING_S": "0.25"}
+ANSWER_S = 10.0  # the slowest script of a probe takes 2 s; the rest is for a busy machine
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One question and what became of it, on all sides."""
+
+    client: Client
+    told: Told
+    entry: Entry | None  # None: the request never reached the upstream
+
+    @property
+    def timeline(self) -> Timeline:
+        """What the client and the upstream saw, in order of time."""
+        return tuple(sorted((*_seen_by_client(self), *_seen_by_upstream(self)), key=_when))
+
+
+class Bench:
+    """A server under test and its upstream, as a context manager.
+
+    Everything that it starts ends with it, also when a probe raises.
+    """
+
+    def __init__(self, target: Target | str | int) -> None:
+        self.target = target if isinstance(target, Target) else find(target)
+        self._stack = ExitStack()
+        self._servers: dict[tuple[Shape, str], Process] = {}
+        self._numbers = itertools.count(1)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.upstream = stack.enter_context(upstream())
+            self._stack = stack.pop_all()
+        try:
+            self.server = self.shaped(PLAIN)
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(exc_type, exc, traceback)
+
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect of the server under test."""
+        return self.target.dialect
+
+    def shaped(self, shape: Shape, *, upstream_url: str | None = None) -> Process:
+        """Return the server under test in another shape; it is started once and kept."""
+        url = upstream_url or self.upstream.url
+        if (shape, url) not in self._servers:
+            server = serve(self.target.app, url, shape, env=SHRUNK)
+            self._servers[shape, url] = self._stack.enter_context(server)
+        return self._servers[shape, url]
+
+    def without_upstream(self) -> Process:
+        """Return the server under test with an upstream that refuses every connection."""
+        closed = self._stack.enter_context(socket.socket())
+        closed.bind(("127.0.0.1", 0))  # bound and never listening: nobody else gets the port
+        return self.shaped(PLAIN, upstream_url=f"http://127.0.0.1:{closed.getsockname()[1]}")
+
+    async def register(self, script: Script) -> str:
+        """Give a script to the upstream; returns the prompt that makes the upstream play it."""
+        name = f"s{next(self._numbers)}"
+        async with httpx.AsyncClient(trust_env=False) as http:
+            url = f"{self.upstream.url}/scripts/{quote(name)}"
+            response = await http.put(url, content=script.to_json())
+        response.raise_for_status()
+        prompt: str = response.json()["prompt"]
+        return prompt
+
+    async def entries(
+        self,
+        prompt: str | None = None,
+        until: Milestone = "received",
+        count: int = 0,
+        deadline_s: float = 0.0,
+    ) -> list[Entry]:
+        """Return the ledger's entries of a prompt, or all, once `count` have come to `until`.
+
+        At the deadline it returns what there is.
+        """
+        query: dict[str, str | float] = {"until": until, "count": count, "deadline_s": deadline_s}
+        if prompt is not None:
+            query["script"] = prompt.removeprefix(PREFIX)
+        async with httpx.AsyncClient(trust_env=False, timeout=deadline_s + ANSWER_S) as http:
+            response = await http.get(f"{self.upstream.url}/ledger", params=query)
+        response.raise_for_status()
+        return [Entry.from_json(document) for document in response.json()]
+
+    def client(self, prompt: str, *, server: Process | None = None) -> Client:
+        """Return a client that asks for this prompt."""
+        return self.client_with(self.dialect.ask(prompt), server=server)
+
+    def client_with(
+        self,
+        body: bytes,
+        *,
+        server: Process | None = None,
+        headers: Mapping[str, str] | None = None,
+        rcvbuf_bytes: int | None = None,
+    ) -> Client:
+        """Return a client that sends this body."""
+        url = (server or self.server).url + self.dialect.path
+        return Client(url, body, headers=headers, rcvbuf_bytes=rcvbuf_bytes)
+
+    async def ask(
+        self, script: Script, *, server: Process | None = None, deadline_s: float = ANSWER_S
+    ) -> Answer:
+        """Ask with a script and read to the end, or to the deadline; returns what became of it."""
+        prompt = await self.register(script)
+        async with self.client(prompt, server=server) as client:
+            await client.read(deadline_s=deadline_s)
+        entries = await self.entries(prompt)
+        told = read(self.dialect, client.events)
+        return Answer(client, told, entries[-1] if entries else None)
+
+    async def ask_all(self, scripts: Mapping[str, Script]) -> dict[str, Answer]:
+        """Ask with several scripts at the same time; returns an answer for each name."""
+        answers = await asyncio.gather(*(self.ask(script) for script in scripts.values()))
+        return dict(zip(scripts, answers, strict=True))
+
+
+async def ask(target: Target | str | int, script: Script) -> Answer:
+    """Ask a target once, with a script for its upstream; returns what became of it."""
+    with Bench(target) as bench:
+        return await bench.ask(script)
+
+
+def _when(moment: Moment) -> float:
+    return moment.at_s
+
+
+def _seen_by_client(answer: Answer) -> list[Moment]:
+    client, start_s = answer.client, answer.client.sent_s
+    moments = [Moment(0.0, "client", "sends the request")]
+    if client.headers_s is not None:
+        moments.append(Moment(client.headers_s - start_s, "client", f"status {client.status}"))
+    for at_s, item in client.items:
+        what = f": {item.text}" if isinstance(item, Comment) else f"{item.type} {item.data}"
+        moments.append(Moment(at_s - start_s, "client", what))
+    how = {"clean": "end of the answer", "cut": "connection closed before the end"}
+    if client.ended_s is not None:
+        what = how.get(str(client.ended), f"connection {client.ended}")
+        moments.append(Moment(client.ended_s - start_s, "client", what))
+    return moments
+
+
+def _seen_by_upstream(answer: Answer) -> list[Moment]:
+    entry, start_s = answer.entry, answer.client.sent_s
+    if entry is None:
+        return []
+    moments = [Moment(entry.received_s - start_s, "upstream", "request")]
+    moments += [Moment(at_s - start_s, "upstream", f"sends {what}") for at_s, what in entry.sent]
+    if entry.ended_s is not None:
+        moments.append(Moment(entry.ended_s - start_s, "upstream", f"ends: {entry.ended}"))
+    if entry.left_s is not None:
+        moments.append(Moment(entry.left_s - start_s, "upstream", f"sees {entry.left}"))
+    return moments

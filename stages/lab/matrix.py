@@ -1,0 +1,108 @@
+"""The matrix: every probe on every stage, beside what the catalogue expects of it."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from time import perf_counter
+
+from stages import catalog
+from stages.lab.bench import Bench
+from stages.lab.probes import Probe, all_probes, find
+from stages.lab.targets import Target
+from stages.lab.targets import find as find_target
+from stages.lab.verdict import Verdict
+
+PROBE_S = 60.0  # a probe has deadlines of its own; this one says that a probe itself is broken
+
+
+class ProbeBroken(RuntimeError):
+    """A probe gave no verdict. The fault is the lab's: a probe answers, whatever a server does."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One verdict of the matrix. `log` is what the server under test wrote meanwhile."""
+
+    target: str
+    probe: str
+    verdict: Verdict
+    expected: bool | None
+    took_s: float
+    log: str = ""
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether the verdict is what the catalogue says; true where it says nothing."""
+        return self.expected is None or self.verdict.green == self.expected
+
+    @property
+    def surprise(self) -> str | None:
+        """One line for an unexpected verdict, None for an expected one."""
+        if self.as_expected:
+            return None
+        wanted = "green" if self.expected else "red"
+        return f"{self.probe} on {self.target} should be {wanted}: {self.verdict}"
+
+
+OnCell = Callable[[Cell], None]
+
+
+async def measure(bench: Bench, probe: Probe) -> Cell:
+    """Run one probe on the bench's server; returns its cell.
+
+    A server that ends during a probe is a red verdict. Raises ProbeBroken when the probe itself
+    gives no verdict.
+    """
+    stem = bench.target.stem
+    log_before, start_s = len(bench.server.log), perf_counter()
+    try:
+        async with asyncio.timeout(PROBE_S):
+            verdict = await probe.measure(bench)
+    except Exception as exc:
+        if bench.server.exit_code is None:
+            raise ProbeBroken(
+                f"The probe {probe.name} gave no verdict on {bench.target.name}: {exc!r}. "
+                f"{bench.server.log_tail()}"
+            ) from exc
+        verdict = Verdict(False, f"the server ended with exit code {bench.server.exit_code}")
+    expected = None if stem is None else catalog.expected(probe.name, stem)
+    log = bench.server.log[log_before:]
+    return Cell(bench.target.name, probe.name, verdict, expected, perf_counter() - start_s, log)
+
+
+async def probe(
+    target: str | int | Target, *names: str, on_cell: OnCell = lambda cell: None
+) -> list[Cell]:
+    """Run probes on a target, all of them when no name is given; returns their cells.
+
+    `target` is a stage's number, a stem of the catalogue, or the path of a file. `on_cell` is told
+    of each cell as it comes. Raises TargetError, ProbeError, and ProcessError when the server does
+    not start.
+    """
+    probes = [find(name) for name in names] or all_probes()
+    cells = []
+    with Bench(target) as bench:
+        for chosen in probes:
+            cells.append(await measure(bench, chosen))
+            on_cell(cells[-1])
+    return cells
+
+
+async def tour(
+    targets: Iterable[str | int | Target], *, on_cell: OnCell = lambda cell: None
+) -> list[Cell]:
+    """Run every probe on every target; returns the cells in that order."""
+    return [cell for target in targets for cell in await probe(target, on_cell=on_cell)]
+
+
+def stage_targets() -> list[Target]:
+    """Return all stages as targets."""
+    return [find_target(stage.stem) for stage in catalog.STAGES]
+
+
+def to_json(cells: Sequence[Cell]) -> str:
+    """Return all cells with their evidence as a JSON list."""
+    return json.dumps(
+        [{**asdict(cell), "as_expected": cell.as_expected} for cell in cells], indent=1
+    )

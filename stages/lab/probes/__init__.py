@@ -1,0 +1,61 @@
+"""Probes: experiments against a running server that each answer one yes-or-no question.
+
+A probe is an async function that takes a `Bench` and returns a `Verdict`. Its docstring is the
+question, the rule, and where the rule comes from. There is one module for each stage that
+introduces probes, with the stage's stem.
+"""
+
+import importlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from stages import catalog
+from stages.lab.bench import Bench
+from stages.lab.verdict import Verdict
+
+Measure = Callable[[Bench], Awaitable[Verdict]]
+
+
+class ProbeError(LookupError):
+    """A name that is no probe; the message lists those that there are."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A named experiment. `introduced_by` is the number of the stage that makes it green."""
+
+    name: str
+    introduced_by: int
+    measure: Measure
+
+    @property
+    def question(self) -> str:
+        """The first line of the docstring."""
+        return (self.measure.__doc__ or "").strip().splitlines()[0]
+
+
+def _probes_of(stage: catalog.Stage) -> list[Probe]:
+    try:
+        module = importlib.import_module(f"{__name__}.{stage.stem}")
+    except ModuleNotFoundError as exc:
+        if exc.name != f"{__name__}.{stage.stem}":
+            raise
+        return []  # the first stage introduces none
+    measures: tuple[Measure, ...] = module.PROBES
+    return [
+        Probe(measure.__name__.replace("_", "-"), stage.number, measure) for measure in measures
+    ]
+
+
+def all_probes(up_to: int | None = None) -> list[Probe]:
+    """Return the probes in the order of the stages that introduce them, up to a stage's number."""
+    stages = [stage for stage in catalog.STAGES if up_to is None or stage.number <= up_to]
+    return [probe for stage in stages for probe in _probes_of(stage)]
+
+
+def find(name: str) -> Probe:
+    """Return the probe of this name; raises ProbeError."""
+    probes = {probe.name: probe for probe in all_probes()}
+    if name not in probes:
+        raise ProbeError(f"There is no probe {name!r}. There are: {', '.join(probes)}.")
+    return probes[name]

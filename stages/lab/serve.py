@@ -1,0 +1,70 @@
+"""Serve: any ASGI app under real uvicorn, in a process of its own, on a port of its own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stages.lab.process import GRACE_S, READY_S, Process
+
+API_KEY = "sk-scripted"  # the SDK wants one; nothing checks it
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Options that shape an experiment.
+
+    `middleware` wraps the app in a BaseHTTPMiddleware, `asgi_2_4` presents the server as one of
+    ASGI spec 2.4, `collector` is the garbage collector, and `sndbuf_bytes` is `SO_SNDBUF` of the
+    listening socket, which accepted sockets inherit.
+    """
+
+    middleware: bool = False
+    asgi_2_4: bool = False
+    collector: bool = True
+    sndbuf_bytes: int | None = None
+
+    def arguments(self) -> list[str]:
+        """Return the options as the arguments of `stages.lab.host`."""
+        return [
+            *(["--middleware"] if self.middleware else []),
+            *(["--asgi-2.4"] if self.asgi_2_4 else []),
+            *([] if self.collector else ["--no-collector"]),
+        ]
+
+
+PLAIN = Shape()
+
+
+def upstream(*, ready_s: float = READY_S) -> Process:
+    """Return the scripted upstream as a context manager; inside, it runs at `.url`."""
+    return Process("The scripted upstream", ["stages.lab.upstream"], ready_s=ready_s)
+
+
+def serve(
+    target: str,
+    upstream_url: str,
+    shape: Shape = PLAIN,
+    *,
+    env: Mapping[str, str] | None = None,
+    ready_s: float = READY_S,
+    grace_s: float = GRACE_S,
+) -> Process:
+    """Return a server as a context manager; inside, it is ready at `.url`.
+
+    `target` is `package.module:app` or `path/to/file.py:app`. Raises ProcessError, with the end of
+    the server's log, when the server is not ready after `ready_s` or ends before; and on leaving
+    the context when SIGTERM and `grace_s` were not enough to end it.
+    """
+    return Process(
+        f"The server {target}",
+        ["stages.lab.host", target, *shape.arguments()],
+        env={
+            "OPENAI_BASE_URL": f"{upstream_url}/v1",
+            "OPENAI_API_KEY": API_KEY,
+            "NO_PROXY": "127.0.0.1",  # a proxy on the way would be measured too
+            "PYTHONUNBUFFERED": "1",
+            **(env or {}),
+        },
+        sndbuf_bytes=shape.sndbuf_bytes,
+        ready_s=ready_s,
+        grace_s=grace_s,
+    )
