@@ -41,6 +41,7 @@ class Client:
         rcvbuf_bytes: int | None = None,
     ) -> None:
         self._url, self._request_body = urlsplit(url), body
+        self._target = (self._url.path or "/") + (f"?{self._url.query}" if self._url.query else "")
         self._request_headers = {"content-type": "application/json", **(headers or {})}
         self._rcvbuf_bytes = rcvbuf_bytes
         self._http = h11.Connection(h11.CLIENT)
@@ -51,6 +52,7 @@ class Client:
         self.headers_s: float | None = None
         self.wire = bytearray()
         self.body = bytearray()
+        self.pieces: list[tuple[float, bytes]] = []
         self.items: list[tuple[float, Event | Comment]] = []
         self.ended: Ending | None = None
         self.ended_s: float | None = None
@@ -91,7 +93,7 @@ class Client:
             **self._request_headers,
         }
         request = h11.Request(
-            method="POST", target=self._url.path or "/", headers=list(headers.items())
+            method="POST", target=self._target, headers=list(headers.items())
         )
         head = self._http.send(request) or b""
         body = self._http.send(h11.Data(data=self._request_body)) or b""
@@ -139,6 +141,7 @@ class Client:
             self.headers = {name.decode(): value.decode("latin-1") for name, value in event.headers}
         elif isinstance(event, h11.Data):
             self.body += event.data
+            self.pieces.append((now, bytes(event.data)))
             self.items += [(now, item) for item in self._parser.feed(bytes(event.data))]
         elif isinstance(event, h11.EndOfMessage):
             self._end("clean")

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from openai import APIError, APITimeoutError, AsyncOpenAI, AsyncStream, RateLimitError
+from openai import APIError, AsyncOpenAI, AsyncStream, RateLimitError
 from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletionChunk
 from pydantic import BaseModel, Field
@@ -62,8 +62,6 @@ async def upstream_refused(request: Request, exc: APIError) -> JSONResponse:
         after = exc.response.headers.get("retry-after")
         body = problem("upstream_busy", str(exc), exc)
         return JSONResponse(body, 429, headers={"Retry-After": after} if after else None)
-    if isinstance(exc, APITimeoutError):
-        return JSONResponse(problem("upstream_silent", str(exc), exc), 504)
     return JSONResponse(problem("upstream_refused", str(exc), exc), 502)
 
 

@@ -1,0 +1,74 @@
+"""The matrix: on every stage and wrong turn, every probe gives the verdict of the catalogue.
+
+Both ways: an unexpected green is a failure too. If a stage stops losing text because a library has
+changed, the course must change.
+"""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from stages import catalog
+from stages.lab.bench import Bench
+from stages.lab.matrix import measure
+from stages.lab.probes import Probe, all_probes
+
+STEMS = [entry.stem for entry in (*catalog.STAGES, *catalog.WRONG_TURNS)]
+PROBES = all_probes()
+
+
+@pytest.fixture(scope="module", params=STEMS)
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    with Bench(request.param) as bench:
+        yield bench
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
+def test_the_verdict_is_as_the_catalogue_says(bench: Bench, probe: Probe) -> None:
+    cell = asyncio.run(measure(bench, probe))
+
+    assert cell.surprise is None, "\n".join(
+        (f"{cell.surprise}", *cell.verdict.details, *map(str, cell.verdict.timeline), cell.log)
+    )
+
+
+def test_every_probe_has_a_row_and_every_row_a_probe() -> None:
+    assert list(catalog.EXPECTED) == [probe.name for probe in PROBES]
+
+
+def test_every_row_has_a_cell_for_every_stage() -> None:
+    assert {len(row) for row in catalog.EXPECTED.values()} == {len(catalog.STAGES)}
+
+
+@pytest.mark.parametrize("name", catalog.EXPECTED)
+def test_every_probe_is_red_somewhere(name: str) -> None:
+    """A probe that nothing fails may be one that cannot fail."""
+    assert False in {catalog.expected(name, stem) for stem in STEMS}
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
+def test_every_probe_is_green_on_the_stage_that_introduces_it(probe: Probe) -> None:
+    stem = catalog.STAGES[probe.introduced_by - 1].stem
+
+    assert catalog.expected(probe.name, stem) is True
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
+def test_every_probe_says_its_question_its_rule_and_its_source(probe: Probe) -> None:
+    text = probe.measure.__doc__ or ""
+
+    assert probe.question.endswith("?")
+    assert "Rule: " in text
+    assert "Source: " in text
+
+
+@pytest.mark.parametrize("turn", catalog.WRONG_TURNS, ids=lambda turn: turn.stem)
+def test_every_wrong_turn_names_probes_that_there_are(turn: catalog.WrongTurn) -> None:
+    assert turn.fails
+    assert set(turn.fails) <= set(catalog.EXPECTED)
+
+
+def test_an_unknown_stem_is_explained() -> None:
+    with pytest.raises(LookupError, match="s09_none is not in the catalogue: s01_naive, s02"):
+        catalog.expected("text-survives", "s09_none")
