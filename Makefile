@@ -1,0 +1,138 @@
+# One command for each thing people do here: `make` lists them. Python 3.11 and make are enough.
+#
+#   make test ARGS="-k name"        options for the program behind test, tour and lab
+#   make lab PYTHON=python3.13      the interpreter for .venv
+#   make notebooks NOTEBOOKS=notebooks/s01_naive.ipynb
+#
+# Paths are relative and programs are called as `python -m`: make cannot have spaces in the name of a target,
+# and a script in .venv/bin starts with the path of its interpreter, where spaces break it too.
+
+RUN       := .venv/bin/python -m
+NOTEBOOKS := notebooks/*.ipynb
+# Seconds. A notebook takes under a minute as a whole; nbval alone would wait 2000 for a cell that hangs.
+CELL_TIMEOUT := 60
+
+.PHONY: help tour lab test check notebooks format constraints clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+tour: .venv/ready ## run every probe on every stage and show the staircase
+	@$(RUN) stages tour $(ARGS)
+
+# The file browser starts at notebooks/ but can go up: the exercises are edited in work/, beside it.
+lab: .venv/ready ## open the notebooks in JupyterLab
+	@$(RUN) jupyterlab --ServerApp.root_dir=. --FileContentsManager.preferred_dir=notebooks $(ARGS)
+
+# --nbval compares every output that is not marked; --nbval-current-env takes the kernel of .venv, whichever one
+# the notebook was saved with.
+test: .venv/ready ## run the tests and compare every notebook with what it prints
+	@$(RUN) pytest --nbval --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) $(ARGS)
+
+check: .venv/ready ## format, lint, types, then the rules the stages keep among themselves
+	@$(RUN) ruff format --check .
+	@$(RUN) ruff check .
+	@$(RUN) mypy
+	@$(RUN) pytest -q tests/test_rules.py
+
+# A variable of the environment is the one way to hand more than a line to a program.
+notebooks: export SCRIPT = $(RUN_NOTEBOOKS)
+notebooks: .venv/ready ## run the notebooks again and store what they print
+	@.venv/bin/python -c "$$SCRIPT" $(NOTEBOOKS)
+	@$(RUN) stages tour --picture notebooks/staircase.svg
+
+format: .venv/ready ## format the code and apply the safe fixes
+	@$(RUN) ruff check --fix-only .
+	@$(RUN) ruff format .
+
+constraints: ## pin the newest releases in constraints.txt (then: make check test)
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
+	python3.11 -m venv "$$scratch" && \
+	"$$scratch/bin/python" -m pip --disable-pip-version-check install --quiet '.[dev,postgres]' && \
+	{ grep '^#' constraints.txt; "$$scratch/bin/python" -m pip freeze --exclude llm-streaming-stages; } \
+	    > "$$scratch/new" && cp "$$scratch/new" constraints.txt
+
+clean: ## remove .venv and the caches; work/ is yours and stays
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	@find . -path ./work -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
+
+
+# --- .venv ---------------------------------------------------------------------------------------------------
+
+# The stamp is written last, so an install that was interrupted is done again. It holds where it was made and
+# for which PYTHON=: a checkout that was moved has an editable install that points to the old place.
+STALE := $(shell \
+	{ read -r place; read -r python; } 2>/dev/null <.venv/ready; \
+	asked='$(PYTHON)'; \
+	[ "$$place" = "$$(pwd -P)" ] && [ "$${asked:-$$python}" = "$$python" ] && [ -x .venv/bin/python ] || echo yes)
+ifneq ($(STALE),)
+.PHONY: .venv/ready
+endif
+
+# A complete .venv is brought up to date (seconds), anything else is made anew (a minute or more).
+.venv/ready: pyproject.toml constraints.txt
+	@$(if $(STALE),$(MAKE_VENV),rm -f $@)
+	@echo 'Installing into .venv$(if $(STALE),: a minute or more this once) ...'
+	@$(RUN) pip --disable-pip-version-check install --quiet -c constraints.txt -e '.[dev,postgres]' || { \
+	    echo 'The packages could not be installed; what pip said is above.'; \
+	    echo 'Probably the network failed. Run the same command again: it starts from a new .venv.'; \
+	    exit 1; } >&2
+	@{ pwd -P; echo '$(PYTHON)'; } > $@
+
+# Exits with 3 when too old, 4 when `python -m venv` would fail. Even Python 2 can read it.
+CAN_MAKE_VENV = import sys; sys.version_info < (3, 11) and sys.exit(3); \
+	from importlib.util import find_spec; find_spec("ensurepip") or sys.exit(4)
+
+MAKE_VENV = \
+	asked='$(PYTHON)' tried= bare=; \
+	if [ -n "$$asked" ]; then set -- "$$asked"; else set -- python3.11 python3.12 python3.13 python3; fi; \
+	for python in "$$@"; do \
+	    "$$python" -c '$(CAN_MAKE_VENV)' 2>/dev/null; \
+	    case $$? in \
+	        0) exec "$$python" -m venv --clear .venv ;; \
+	        3) why='is older than 3.11' ;; \
+	        4) why='has no ensurepip (Debian and Ubuntu package it apart)'; bare="$${bare:-$$python}" ;; \
+	        *) why='does not run' ;; \
+	    esac; \
+	    tried="$${tried:+$$tried, }$$python $$why"; \
+	done; \
+	{ \
+	    echo 'There is no Python here to make .venv with: it needs 3.11 or newer, and ensurepip.'; \
+	    echo "Tried: $$tried."; \
+	    if [ -n "$$bare" ]; then echo "Install what is missing, as root: apt install $$(basename "$$bare")-venv"; \
+	    else echo 'Install Python 3.11 or newer, or say which one to use: make PYTHON=/path/to/python3'; fi; \
+	} >&2; \
+	exit 1
+
+
+# --- make notebooks ------------------------------------------------------------------------------------------
+
+# Only what a reader sees may change in the file, so that its diff shows what changed for the reader.
+define RUN_NOTEBOOKS
+import pathlib
+import sys
+
+import nbclient
+import nbformat
+
+for path in map(pathlib.Path, sys.argv[1:]):
+    print(path, flush=True)
+    notebook = nbformat.read(path, as_version=4)
+    nbclient.NotebookClient(
+        notebook,
+        kernel_name="python3",  # of .venv, whichever one the notebook was saved with
+        timeout=$(CELL_TIMEOUT),
+        record_timing=False,  # the times of this run would be new in every run
+        coalesce_streams=True,  # where the kernel flushed its output differs between runs
+        extra_arguments=["--log-level=ERROR"],  # else each kernel warns that loopback is not encrypted
+        resources={"metadata": {"path": path.parent}},  # the working directory that Jupyter and nbval use
+    ).execute()
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)  # JupyterLab stores times there when told to
+    # Neither the version of Python nor the name of somebody's kernel.
+    notebook.metadata = nbformat.from_dict({
+        "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    })
+    nbformat.write(notebook, path)  # not reached when a cell fails: the file keeps its last good outputs
+endef
