@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
-from urllib.parse import quote
+from typing import Any, Self
 
 import httpx
 
 from stages.lab.clients import Client
 from stages.lab.dialects import Dialect, Told, read
 from stages.lab.ledger import Entry, Milestone
-from stages.lab.process import Process
+from stages.lab.process import Process, ProcessError
 from stages.lab.script import PREFIX, Script
 from stages.lab.serve import PLAIN, Shape, serve, upstream
 from stages.lab.sse import Comment
@@ -25,6 +24,14 @@ from stages.lab.verdict import Moment, Timeline
 # The lab shrinks the stages' time constants, so that a probe takes a second and not a minute.
 SHRUNK = {"PING_S": "0.25"}
 ANSWER_S = 10.0  # the slowest script of a probe takes 2 s; the rest is for a busy machine
+WHAT_CHARACTERS = 100  # of an event in a timeline: a token may be a megabyte
+ENDINGS = {
+    "clean": "end of the answer",
+    "cut": "connection closed before the end",
+    "reset": "connection reset before the end",
+    "malformed": "what comes is not HTTP",
+    "left": "leaves",
+}
 
 
 @dataclass(frozen=True)
@@ -44,24 +51,22 @@ class Answer:
 class Bench:
     """A server under test and its upstream, as a context manager.
 
-    Everything that it starts ends with it, also when a probe raises.
+    To be used once. Everything that it starts ends with it, also when a probe raises. Raises
+    ProcessError when the server or the upstream does not start, or does not end.
     """
 
     def __init__(self, target: Target | str | int) -> None:
         self.target = target if isinstance(target, Target) else find(target)
         self._stack = ExitStack()
         self._servers: dict[tuple[Shape, str], Process] = {}
+        self._nobody: socket.socket | None = None
         self._numbers = itertools.count(1)
 
     def __enter__(self) -> Self:
-        with ExitStack() as stack:
+        with self._stack as stack:
             self.upstream = stack.enter_context(upstream())
-            self._stack = stack.pop_all()
-        try:
             self.server = self.shaped(PLAIN)
-        except BaseException:
-            self._stack.close()
-            raise
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -87,18 +92,16 @@ class Bench:
 
     def without_upstream(self) -> Process:
         """Return the server under test with an upstream that refuses every connection."""
-        closed = self._stack.enter_context(socket.socket())
-        closed.bind(("127.0.0.1", 0))  # bound and never listening: nobody else gets the port
-        return self.shaped(PLAIN, upstream_url=f"http://127.0.0.1:{closed.getsockname()[1]}")
+        if self._nobody is None:
+            self._nobody = self._stack.enter_context(socket.socket())
+            self._nobody.bind(("127.0.0.1", 0))  # and never listens: nobody else gets the port
+        return self.shaped(PLAIN, upstream_url=f"http://127.0.0.1:{self._nobody.getsockname()[1]}")
 
     async def register(self, script: Script) -> str:
         """Give a script to the upstream; returns the prompt that makes the upstream play it."""
         name = f"s{next(self._numbers)}"
-        async with httpx.AsyncClient(trust_env=False) as http:
-            url = f"{self.upstream.url}/scripts/{quote(name)}"
-            response = await http.put(url, content=script.to_json())
-        response.raise_for_status()
-        prompt: str = response.json()["prompt"]
+        answer = await self._tell("PUT", f"/scripts/{name}", content=script.to_json())
+        prompt: str = answer["prompt"]
         return prompt
 
     async def entries(
@@ -115,10 +118,22 @@ class Bench:
         query: dict[str, str | float] = {"until": until, "count": count, "deadline_s": deadline_s}
         if prompt is not None:
             query["script"] = prompt.removeprefix(PREFIX)
-        async with httpx.AsyncClient(trust_env=False, timeout=deadline_s + ANSWER_S) as http:
-            response = await http.get(f"{self.upstream.url}/ledger", params=query)
+        documents = await self._tell("GET", "/ledger", params=query, wait_s=deadline_s)
+        return [Entry.from_json(document) for document in documents]
+
+    async def _tell(self, method: str, path: str, *, wait_s: float = 0.0, **request: Any) -> Any:
+        # Certificates take 40 ms to load, in which no client here can read: nothing needs them.
+        timeout = httpx.Timeout(wait_s + ANSWER_S)
+        async with httpx.AsyncClient(trust_env=False, verify=False, timeout=timeout) as http:
+            try:
+                response = await http.request(method, self.upstream.url + path, **request)
+            except httpx.TransportError as exc:
+                raise ProcessError(
+                    f"The scripted upstream did not answer {method} {path}: {exc!r}. Probably it "
+                    f"has failed, which is a fault of the lab. {self.upstream.log_tail()}"
+                ) from exc
         response.raise_for_status()
-        return [Entry.from_json(document) for document in response.json()]
+        return response.json()
 
     def client(self, prompt: str, *, server: Process | None = None) -> Client:
         """Return a client that asks for this prompt."""
@@ -149,8 +164,9 @@ class Bench:
 
     async def ask_all(self, scripts: Mapping[str, Script]) -> dict[str, Answer]:
         """Ask with several scripts at the same time; returns an answer for each name."""
-        answers = await asyncio.gather(*(self.ask(script) for script in scripts.values()))
-        return dict(zip(scripts, answers, strict=True))
+        async with asyncio.TaskGroup() as group:  # when one raises, none of them stays behind
+            tasks = {name: group.create_task(self.ask(scripts[name])) for name in scripts}
+        return {name: task.result() for name, task in tasks.items()}
 
 
 async def ask(target: Target | str | int, script: Script) -> Answer:
@@ -163,18 +179,20 @@ def _when(moment: Moment) -> float:
     return moment.at_s
 
 
+def _short(what: str) -> str:
+    return what if len(what) <= WHAT_CHARACTERS else f"{what[:WHAT_CHARACTERS]}…"
+
+
 def _seen_by_client(answer: Answer) -> list[Moment]:
     client, start_s = answer.client, answer.client.sent_s
     moments = [Moment(0.0, "client", "sends the request")]
     if client.headers_s is not None:
         moments.append(Moment(client.headers_s - start_s, "client", f"status {client.status}"))
     for at_s, item in client.items:
-        what = f": {item.text}" if isinstance(item, Comment) else f"{item.type} {item.data}"
-        moments.append(Moment(at_s - start_s, "client", what))
-    how = {"clean": "end of the answer", "cut": "connection closed before the end"}
-    if client.ended_s is not None:
-        what = how.get(str(client.ended), f"connection {client.ended}")
-        moments.append(Moment(client.ended_s - start_s, "client", what))
+        what = f":{item.text}" if isinstance(item, Comment) else f"{item.type} {item.data}"
+        moments.append(Moment(at_s - start_s, "client", _short(what)))
+    if client.ended is not None and client.ended_s is not None:
+        moments.append(Moment(client.ended_s - start_s, "client", ENDINGS[client.ended]))
     return moments
 
 
@@ -183,7 +201,8 @@ def _seen_by_upstream(answer: Answer) -> list[Moment]:
     if entry is None:
         return []
     moments = [Moment(entry.received_s - start_s, "upstream", "request")]
-    moments += [Moment(at_s - start_s, "upstream", f"sends {what}") for at_s, what in entry.sent]
+    for at_s, what in entry.sent:
+        moments.append(Moment(at_s - start_s, "upstream", _short(f"sends {what}")))
     if entry.ended_s is not None:
         moments.append(Moment(entry.ended_s - start_s, "upstream", f"ends: {entry.ended}"))
     if entry.left_s is not None:

@@ -20,16 +20,19 @@ from stages.lab.sockets import reset_on_close
 from stages.lab.sse import Comment, Event, Parser
 
 READ_BYTES = 65_536
+SEND_S = 10.0  # the largest request of a probe, 1 MB, takes milliseconds
 
-Ending = Literal["clean", "cut", "reset", "left"]
+Ending = Literal["clean", "cut", "reset", "malformed", "left"]
 
 
 class Client:
     """One POST on one connection, and every byte that came back with its time.
 
     `ended` is None while the answer goes on; `clean` after the end of the body as HTTP says it,
-    `cut` when the connection closed before that, `reset` when it was reset, `left` when this
-    client closed. All times are `time.monotonic()` in seconds.
+    `cut` when the connection closed before that, `reset` when it was reset, `malformed` when the
+    server sent what is not HTTP, `left` when this client closed. All times are `time.monotonic()`
+    in seconds. Entering raises ConnectionRefusedError, and TimeoutError when the server does not
+    take the request in SEND_S.
     """
 
     def __init__(
@@ -42,10 +45,11 @@ class Client:
     ) -> None:
         self._url, self._request_body = urlsplit(url), body
         self._target = (self._url.path or "/") + (f"?{self._url.query}" if self._url.query else "")
-        self._request_headers = {"content-type": "application/json", **(headers or {})}
+        self._request_headers = {name.lower(): value for name, value in (headers or {}).items()}
         self._rcvbuf_bytes = rcvbuf_bytes
         self._http = h11.Connection(h11.CLIENT)
         self._parser = Parser()
+        self._wake = asyncio.Event()
         self.sent_s = 0.0
         self.status: int | None = None
         self.headers: dict[str, str] = {}
@@ -63,15 +67,14 @@ class Client:
         return [item for _, item in self.items if isinstance(item, Event)]
 
     async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
         self._socket = socket.socket()
         self._socket.setblocking(False)
         if self._rcvbuf_bytes is not None:  # before connect: it sets the window that is announced
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._rcvbuf_bytes)
-        loop = asyncio.get_running_loop()
         try:
-            await loop.sock_connect(self._socket, (self._url.hostname, self._url.port))
-            self.sent_s = time.monotonic()
-            await loop.sock_sendall(self._socket, self._request())
+            await self._connect()
+            await self._send(self._request())
         except BaseException:
             self._socket.close()
             raise
@@ -89,15 +92,36 @@ class Client:
         headers = {
             "host": self._url.netloc,
             "accept": "text/event-stream",
+            "content-type": "application/json",
             "content-length": str(len(self._request_body)),
             **self._request_headers,
         }
-        request = h11.Request(
-            method="POST", target=self._target, headers=list(headers.items())
-        )
+        request = h11.Request(method="POST", target=self._target, headers=list(headers.items()))
         head = self._http.send(request) or b""
         body = self._http.send(h11.Data(data=self._request_body)) or b""
         return head + body + (self._http.send(h11.EndOfMessage()) or b"")
+
+    async def _connect(self) -> None:
+        try:
+            await self._loop.sock_connect(self._socket, (self._url.hostname, self._url.port))
+        except ConnectionRefusedError as exc:
+            raise ConnectionRefusedError(
+                f"Nobody listens at {self._url.netloc}. Probably the server there has ended; the "
+                "end of its log says why."
+            ) from exc
+
+    async def _send(self, request: bytes) -> None:
+        self.sent_s = time.monotonic()
+        try:
+            async with asyncio.timeout(SEND_S):
+                await self._loop.sock_sendall(self._socket, request)
+        except TimeoutError as exc:
+            raise TimeoutError(
+                f"The server at {self._url.netloc} did not take a request of {len(request)} bytes "
+                f"in {SEND_S:g} s. Probably it neither reads it to its end nor closes."
+            ) from exc
+        except ConnectionError:
+            pass  # it answered and closed before it had read all: what it said is there to read
 
     async def read(
         self,
@@ -109,30 +133,55 @@ class Client:
     ) -> bool:
         """Read until `until()` is true or the answer has ended; returns False at the deadline.
 
-        A slow reader takes at most `read_bytes` at a time and rests `pause_s` after each.
+        A slow reader takes at most `read_bytes` at a time and rests `pause_s` after each. No byte
+        is lost at the deadline, or when the task is cancelled: another call reads on from there.
         """
+
+        def enough() -> bool:
+            return self.ended is not None or until()
+
         try:
             async with asyncio.timeout(deadline_s):
-                while self.ended is None and not until():
-                    await self._read_once(read_bytes)
-                    await asyncio.sleep(pause_s)
+                while not enough():
+                    if not self._receive(read_bytes):
+                        await self._readable()
+                    elif not enough():
+                        await asyncio.sleep(pause_s)
         except TimeoutError:
             return False
         return True
 
-    async def _read_once(self, read_bytes: int) -> None:
+    async def _readable(self) -> None:
+        """Wait until the kernel has something for us.
+
+        loop.sock_recv() would do, but when it is cancelled at the wrong moment, a deadline, the
+        bytes that it has received are lost.
+        """
+        self._wake = asyncio.Event()
+        self._loop.add_reader(self._socket, self._wake.set)
         try:
-            data = await asyncio.get_running_loop().sock_recv(self._socket, read_bytes)
+            await self._wake.wait()
+        finally:
+            if self._socket.fileno() != -1:
+                self._loop.remove_reader(self._socket)
+
+    def _receive(self, read_bytes: int) -> bool:
+        """Take what the kernel has; returns whether it had something, if only the end."""
+        try:
+            data = self._socket.recv(read_bytes)
+        except BlockingIOError:
+            return False
         except ConnectionError:
             self._end("reset")
-            return
+            return True
         self.wire += data
         try:
             self._http.receive_data(data)
             while self._take(self._http.next_event()):
                 pass
-        except h11.RemoteProtocolError:  # the connection closed before the end of the body
-            self._end("cut")
+        except h11.RemoteProtocolError:
+            self._end("malformed" if data else "cut")
+        return True
 
     def _take(self, event: h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]) -> bool:
         now = time.monotonic()
@@ -149,7 +198,7 @@ class Client:
         elif isinstance(event, h11.ConnectionClosed):
             self._end("cut")
             return False
-        return event is not h11.NEED_DATA
+        return event is not h11.NEED_DATA and event is not h11.PAUSED
 
     def _end(self, how: Ending) -> None:
         self.ended, self.ended_s = how, time.monotonic()
@@ -165,4 +214,6 @@ class Client:
             else:  # close() alone sends RST, not FIN, while there are bytes that nobody has read
                 with suppress(OSError):  # the server was first
                     self._socket.shutdown(socket.SHUT_WR)
+        self._loop.remove_reader(self._socket)
+        self._wake.set()  # a read() in another task ends
         self._socket.close()

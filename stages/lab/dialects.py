@@ -10,7 +10,10 @@ from stages.lab.sse import Event
 
 @dataclass(frozen=True)
 class Said:
-    """One event as the client understands it. `value` is the text of a token, or a document."""
+    """One event as the client understands it.
+
+    `value` is the text of a token, the JSON object of a `done` or an `error`, or unreadable data.
+    """
 
     kind: Literal["token", "done", "error", "unreadable"]
     value: Any
@@ -24,7 +27,7 @@ class Told:
 
     @property
     def text(self) -> str:
-        """The text up to the first `done` or `error`: there, a client stops to listen."""
+        """The text up to the first `done` or `error`: there, a client stops listening."""
         texts = []
         for said in self.said:
             if said.kind in ("done", "error"):
@@ -81,18 +84,16 @@ class Stages:
         """Return what one event says."""
         try:
             document = json.loads(event.data)
-            if event.type == "token":
-                return Said("token", self.text(document))
-            if event.type in ("done", "error"):
-                return Said("done" if event.type == "done" else "error", document)
-        except (ValueError, LookupError, TypeError):
-            pass
+        except (ValueError, RecursionError):  # the latter: too many brackets within brackets
+            document = None
+        match event.type, document:
+            case "token", {"text": str(text)}:
+                return Said("token", text)
+            case "done", {}:
+                return Said("done", document)
+            case "error", {}:
+                return Said("error", document)
         return Said("unreadable", event.data)
-
-    def text(self, document: Any) -> str:
-        """Return the text of a token's document; raises LookupError or TypeError without one."""
-        text: str = document["text"]
-        return text
 
 
 class Plain(Stages):

@@ -5,16 +5,20 @@ import gc
 import importlib
 import importlib.util
 import socket
+import sys
 from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
+from types import MethodType, ModuleType
 from typing import Any
 
 import uvicorn
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stages.lab.process import Handover
+from stages.lab.targets import split
 
 
 class Server(uvicorn.Server):
@@ -31,18 +35,36 @@ class Server(uvicorn.Server):
 
 
 def load(target: str) -> ASGIApp:
-    """Return the app of `package.module:app` or `path/to/file.py:app`; `:app` may be left out."""
-    place, _, name = target.partition(":")
-    if not place.endswith(".py"):
-        module = importlib.import_module(place)
-    else:
-        spec = importlib.util.spec_from_file_location(Path(place).stem, place)
-        assert spec is not None, place  # a path that ends in .py always has a spec and a loader
-        assert spec.loader is not None, place
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    app: ASGIApp = getattr(module, name or "app")
+    """Return the app of `package.module:app` or `path/to/file.py:app`; `:app` may be left out.
+
+    A module is looked for in the working directory first, as `uvicorn` does. Exits with a message
+    when there is no such file or no such app in it.
+    """
+    place, name = split(target)
+    module = _import_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
+    try:
+        app: ASGIApp = attrgetter(name)(module)
+    except AttributeError:
+        sys.exit(f"{place} has no {name!r}. Call its app so, or say its name: {place}:NAME")
+    if not callable(app):
+        sys.exit(
+            f"{name!r} in {place} is no ASGI app but {app!r:.80}. Say which one is: {place}:NAME"
+        )
     return app
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Import a file as `uvicorn` does from the file's own folder: it can import its neighbours."""
+    if not path.is_file():
+        sys.exit(f"There is no file {path}, as seen from {Path.cwd()}.")
+    sys.path.insert(0, str(path.resolve().parent))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None, path  # a path that ends in .py always has a spec and a loader
+    assert spec.loader is not None, path
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)  # where dataclasses look for the types of fields
+    spec.loader.exec_module(module)
+    return module
 
 
 def behind_middleware(app: ASGIApp) -> ASGIApp:
@@ -55,15 +77,24 @@ def behind_middleware(app: ASGIApp) -> ASGIApp:
 
 
 def as_asgi_2_4(app: ASGIApp) -> ASGIApp:
-    """Present the server as one of ASGI spec 2.4, where `send` is how a disconnect is told.
+    """Present the server as one of ASGI spec 2.4: a send to a client that has left raises OSError.
 
     Source: https://asgi.readthedocs.io/en/latest/specs/www.html#disconnected-client-send-exception
     """
 
     async def presented(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            scope = {**scope, "asgi": {**scope["asgi"], "spec_version": "2.4"}}
-        await app(scope, receive, send)
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        assert isinstance(send, MethodType), send
+        connection: Any = send.__self__  # uvicorn's own, which knows, but raises nothing
+
+        async def told(message: Message) -> None:
+            if connection.disconnected:
+                raise OSError("The client has left.")
+            await send(message)
+
+        await app({**scope, "asgi": {**scope["asgi"], "spec_version": "2.4"}}, receive, told)
 
     return presented
 

@@ -1,16 +1,16 @@
 """Helper processes: ready or explained within a deadline, their log kept, and never left behind.
 
-Three things pass from the parent to the child by inheritance:
+Two things pass from the parent to the child by inheritance:
 
 - the listening socket, bound to port 0 by the parent, so that there is no race for a port;
-- the write end of a status pipe: the child writes one line when it is ready. When the child ends,
-  for whatever reason, its end closes and the parent knows at once;
-- the read end of a lifeline: the parent holds the other end and never writes. When the parent ends,
-  even by SIGKILL, the kernel closes it, and the child ends itself.
+- one end of a socket pair, the leash. Whichever side ends, even by SIGKILL, the kernel closes its
+  end and the other side knows at once: the parent, that the child ended before it was ready; the
+  child, that its parent is gone, and then it ends itself.
 """
 
+import faulthandler
+import fcntl
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -18,17 +18,21 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from stages.lab.sockets import listen
+from stages.lab.sockets import adopt, listen
 
 READY_S = 30.0  # importing openai and fastapi takes 2 s; a cold disk takes ten times that
 GRACE_S = 10.0  # what a process may take to end after SIGTERM
-LOG_TAIL_LINES = 12
+STACKS_S = 2.0  # what it may take to write down where each of its threads stands
+STACKS = signal.SIGUSR1
+LOG_TAIL_LINES = 24  # where an import hangs, under the 20 frames of the machinery that imports
 READY = b"ready\n"
+ROOT = Path(__file__).parents[2]  # where `stages` is found, from any working directory
 
 
 class ProcessError(RuntimeError):
@@ -40,12 +44,11 @@ class Handover:
     """The file descriptors that the child gets."""
 
     listener: int
-    status: int
-    lifeline: int
+    leash: int
 
     def as_argument(self) -> str:
         """Return the descriptors as one word of a command line."""
-        return f"{self.listener},{self.status},{self.lifeline}"
+        return f"{self.listener},{self.leash}"
 
     @classmethod
     def from_argument(cls, word: str) -> "Handover":
@@ -54,24 +57,28 @@ class Handover:
 
     def accept(self) -> socket.socket:
         """Return the listening socket; from now on this process ends when its parent does."""
-        os.set_inheritable(self.status, False)
-        threading.Thread(target=_end_with_parent, args=(self.lifeline,), daemon=True).start()
-        return socket.socket(fileno=self.listener)
+        os.set_inheritable(self.leash, False)
+        faulthandler.register(STACKS, chain=True)  # the chain ends the process
+        threading.Thread(target=_end_with_parent, args=(self.leash,), daemon=True).start()
+        return adopt(self.listener)
 
     def tell_ready(self) -> None:
         """Tell the parent that requests can come."""
-        os.write(self.status, READY)
+        os.write(self.leash, READY)
 
 
-def _end_with_parent(lifeline: int) -> None:
-    os.read(lifeline, 1)
+def _end_with_parent(leash: int) -> None:
+    os.read(leash, 1)  # the parent never writes: this returns when its end closes
     os.killpg(os.getpgrp(), signal.SIGKILL)  # the group: a server may have workers of its own
 
 
 class Process:
     """A helper process `python -m MODULE … --handover …` with a listening socket of its own.
 
-    `sndbuf_bytes` sets `SO_SNDBUF` of the listening socket; accepted sockets inherit it.
+    A context manager, to be used once. `sndbuf_bytes` sets `SO_SNDBUF` of the listening socket;
+    accepted sockets inherit it. Raises ProcessError when the process is not ready after `ready_s`
+    or ends before, and on the way out when it had to be killed after `grace_s`, unless another
+    exception is on its way out already.
     """
 
     def __init__(
@@ -84,36 +91,23 @@ class Process:
         ready_s: float = READY_S,
         grace_s: float = GRACE_S,
     ) -> None:
-        self.name, self._argv, self._env = name, list(argv), env
+        self.name, self._argv, self._env = name, list(argv), env or {}
         self._sndbuf_bytes, self._ready_s, self._grace_s = sndbuf_bytes, ready_s, grace_s
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with this object
+        self._kept_log = ""
 
     def __enter__(self) -> Self:
-        listener = listen(self._sndbuf_bytes)
-        self.port: int = listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._status, child_status = os.pipe()
-        child_lifeline, self._lifeline = os.pipe()
-        handover = Handover(listener.fileno(), child_status, child_lifeline)
-        try:
-            self._popen = subprocess.Popen(
-                [sys.executable, "-m", *self._argv, "--handover", handover.as_argument()],
-                pass_fds=(handover.listener, handover.status, handover.lifeline),
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=subprocess.STDOUT,
-                env=None if self._env is None else {**os.environ, **self._env},
-                start_new_session=True,  # Ctrl-C reaches the parent only, which then ends us
-            )
-        finally:
-            listener.close()
-            os.close(child_status)
-            os.close(child_lifeline)
-        try:
+        with ExitStack() as stack:
+            self._log = stack.enter_context(tempfile.TemporaryFile())
+            stack.callback(self._keep_log)
+            self._leash, childs_end = socket.socketpair()
+            stack.enter_context(self._leash)
+            with childs_end, listen(self._sndbuf_bytes) as listener:
+                self.port: int = listener.getsockname()[1]
+                self.url = f"http://127.0.0.1:{self.port}"
+                self._popen = self._start(listener, childs_end)
+            stack.callback(self._kill)
             self._wait_until_ready()
-        except BaseException:
-            self._end()
-            raise
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -122,54 +116,86 @@ class Process:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        ended = self._end()
-        if not ended and exc is None:
+        with self._stack:
+            self.signal(signal.SIGTERM)
+            in_time = self.wait(self._grace_s)
+            if not in_time:
+                self._write_stacks()
+        if not in_time and exc is None:
             raise ProcessError(
                 f"{self.name} had not ended {self._grace_s:g} s after SIGTERM and was killed. "
-                f"Probably it waits for a stream that nothing ends. {self.log_tail()}"
+                "Probably it waits for a stream that nothing ends, or does not listen to SIGTERM. "
+                f"Let its clients leave first, or give it more time. {self.log_tail()}"
             )
+
+    def _start(self, listener: socket.socket, leash: socket.socket) -> subprocess.Popen[bytes]:
+        # Above 2, or they would be lost where the parent's own stdin or stdout is closed: the
+        # lowest free number is given first, and the child's 0, 1 and 2 are replaced.
+        passed = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3) for end in (listener, leash)]
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        env = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **self._env}
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-m", *self._argv, "--handover", Handover(*passed).as_argument()],
+                pass_fds=passed,
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=subprocess.STDOUT,
+                env=env,
+                start_new_session=True,  # Ctrl-C reaches the parent only, which then ends us
+            )
+        finally:
+            for descriptor in passed:
+                os.close(descriptor)
 
     def _wait_until_ready(self) -> None:
-        readable, _, _ = select.select([self._status], [], [], self._ready_s)
-        if readable and os.read(self._status, len(READY)) == READY:
-            return
-        if readable:
-            code = self._popen.wait()
+        self._leash.settimeout(self._ready_s)
+        with suppress(TimeoutError):
+            if self._leash.recv(len(READY)) == READY:
+                return
+            self.wait(STACKS_S)  # the leash goes a moment before the process
+        if self.exit_code is not None:
             raise ProcessError(
-                f"{self.name} ended with exit code {code} before it was ready. {self.log_tail()}"
+                f"{self.name} ended {_how(self.exit_code)} before it was ready. Probably its "
+                f"import or its start-up failed; mend that, and start it again. {self.log_tail()}"
             )
+        self._write_stacks()
         raise ProcessError(
-            f"{self.name} was not ready after {self._ready_s:g} s. Probably its import or its "
-            f"start-up waits for something. {self.log_tail()}"
+            f"{self.name} was not ready after {self._ready_s:g} s and was killed. Probably its "
+            "import or its start-up waits for something that does not come; see below where it "
+            f"stood, or give it more time. {self.log_tail()}"
         )
 
-    def _end(self) -> bool:
-        """End the process and all of its group; returns whether SIGTERM was enough."""
-        running = self._popen.poll() is None
-        try:
-            self.signal(signal.SIGTERM)
-            return self.wait(self._grace_s)
-        finally:
-            if running:  # otherwise the id may be another group's by now
-                self._kill_group()
-            for descriptor in (self._status, self._lifeline):
-                os.close(descriptor)
+    def _write_stacks(self) -> None:
+        """Make the process write to its log where each of its threads stands, and end."""
+        self.signal(STACKS)
+        self.wait(STACKS_S)
+
+    def _kill(self) -> None:
+        if not self.wait(0):
+            self._kill_group()
+            self._popen.wait()
 
     def _kill_group(self) -> None:
         with suppress(ProcessLookupError, PermissionError):  # macOS says EPERM for a zombie
             os.killpg(self._popen.pid, signal.SIGKILL)
-        self._popen.wait()
+
+    def _keep_log(self) -> None:
+        self._kept_log = self.log
 
     def signal(self, number: int) -> None:
         """Send a signal to the process; does nothing when it has ended."""
-        self._popen.send_signal(number)
+        if not self.wait(0):
+            self._popen.send_signal(number)
 
     def wait(self, deadline_s: float) -> bool:
         """Wait for the end of the process; returns whether it came before the deadline."""
-        try:
-            self._popen.wait(deadline_s)
-        except subprocess.TimeoutExpired:
-            return False
+        if self._popen.returncode is None:
+            try:
+                self._popen.wait(deadline_s)
+            except subprocess.TimeoutExpired:
+                return False
+            self._kill_group()  # now, or never: later, its number may be that of another group
         return True
 
     @property
@@ -180,11 +206,13 @@ class Process:
     @property
     def exit_code(self) -> int | None:
         """The exit code, negative for a signal; None while the process runs."""
-        return self._popen.poll()
+        return self._popen.returncode if self.wait(0) else None
 
     @property
     def log(self) -> str:
-        """Everything that the process has written so far."""
+        """Everything that the process has written so far; it stays when the process has ended."""
+        if self._log.closed:
+            return self._kept_log
         size = os.fstat(self._log.fileno()).st_size
         return os.pread(self._log.fileno(), size, 0).decode("utf-8", "replace")
 
@@ -194,3 +222,9 @@ class Process:
         if not lines:
             return "It wrote no log."
         return "Its log ends with:\n" + "\n".join(f"    {line}" for line in lines[-LOG_TAIL_LINES:])
+
+
+def _how(exit_code: int) -> str:
+    if exit_code < 0:
+        return f"by {signal.Signals(-exit_code).name}"
+    return f"with exit code {exit_code}"

@@ -50,9 +50,10 @@ def serve(
 ) -> Process:
     """Return a server as a context manager; inside, it is ready at `.url`.
 
-    `target` is `package.module:app` or `path/to/file.py:app`. Raises ProcessError, with the end of
-    the server's log, when the server is not ready after `ready_s` or ends before; and on leaving
-    the context when SIGTERM and `grace_s` were not enough to end it.
+    `target` is `package.module:app` or `path/to/file.py:app`. A file is imported as `uvicorn` does
+    in the file's own folder, so it finds its neighbours. Raises ProcessError, with the end of the
+    server's log, when the server is not ready after `ready_s` or ends before; and on leaving the
+    context when SIGTERM and `grace_s` were not enough to end it.
     """
     return Process(
         f"The server {target}",
@@ -60,8 +61,10 @@ def serve(
         env={
             "OPENAI_BASE_URL": f"{upstream_url}/v1",
             "OPENAI_API_KEY": API_KEY,
-            "NO_PROXY": "127.0.0.1",  # a proxy on the way would be measured too
-            "PYTHONUNBUFFERED": "1",
+            # A proxy on the way would be measured too. Lower case wins where both are set, and with
+            # less than a star the SDK refuses to start for a SOCKS proxy that it would not use.
+            "NO_PROXY": "*",
+            "no_proxy": "*",
             **(env or {}),
         },
         sndbuf_bytes=shape.sndbuf_bytes,

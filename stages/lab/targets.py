@@ -24,24 +24,42 @@ class Target:
     stem: str | None = None
 
 
+def split(app: str) -> tuple[str, str]:
+    """Return the place and the name of `package.module:app` or `path/to/file.py:app`.
+
+    The name is `app` where none is given. A path may have colons of its own.
+    """
+    place, _, name = app.rpartition(":")
+    if not place or name.endswith(".py"):
+        place, name = app, ""
+    return place, name or "app"
+
+
 def find(name: str | int) -> Target:
     """Return the target of a stage number, a stem, a wrong turn's stem, or a path to a .py file.
 
-    Raises TargetError.
+    Behind the path, `:NAME` says which app of the file; otherwise it is `app`. Raises TargetError.
     """
     name = str(name)
+    place, app = split(name)
+    path = Path(place).resolve()
+    address = f"{path}:{app}"
     for entry in (*catalog.STAGES, *catalog.WRONG_TURNS):
         number = str(entry.number) if isinstance(entry, catalog.Stage) else None
-        if name in (number, entry.stem):
+        if name in (number, entry.stem) or address == _address_of(entry):
             return Target(entry.stem, entry.app, DIALECTS[entry.dialect], entry.stem)
-    path, _, app = name.partition(":")
-    if path.endswith(".py"):
-        if not Path(path).is_file():
-            raise TargetError(
-                f"There is no file {path}. Give the path of a server, as seen from here."
-            )
-        return Target(path, f"{Path(path).resolve()}:{app or 'app'}", DIALECTS["stages"])
-    raise TargetError(f"{name!r} is no stage and no file. {_what_there_is()}")
+    if path.suffix != ".py":
+        raise TargetError(f"{name!r} is no stage and no file. {_what_there_is()}")
+    if not path.is_file():
+        raise TargetError(
+            f"There is no file {place}, as seen from {Path.cwd()}. {_what_there_is()}"
+        )
+    return Target(place, address, DIALECTS["stages"])
+
+
+def _address_of(entry: catalog.Stage | catalog.WrongTurn) -> str:
+    module, app = split(entry.app)
+    return f"{Path(catalog.__file__).parents[1] / module.replace('.', '/')}.py:{app}"
 
 
 def _what_there_is() -> str:

@@ -1,6 +1,6 @@
 """Verdicts: the answer of a probe, and the evidence for it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,19 +51,19 @@ def judge(
 
     `outcomes` has a complaint, or None, for each case. `what_holds` is the finding when there is no
     complaint. A red verdict shows the first complaint and how many there are, and its timeline is
-    that of the first case that failed.
+    that of the first case that failed, or the first of all where that case has none. Raises
+    ValueError without a case: nothing was tried, so nothing is proved.
     """
+    if not outcomes:
+        raise ValueError("A verdict needs a case. Probably a probe filters all of its cases away.")
     complaints = {case: complaint for case, complaint in outcomes.items() if complaint is not None}
     details = tuple(
         f"✓ {case}" if complaint is None else f"✗ {case}: {complaint}"
         for case, complaint in outcomes.items()
     )
+    first: Timeline = next(iter(timelines.values()), ())
     if not complaints:
-        return Verdict(True, what_holds, details, _first(timelines.values()))
+        return Verdict(True, what_holds, details, first)
     case, complaint = next(iter(complaints.items()))
     count = "" if len(outcomes) == 1 else f" ({len(complaints)} of {len(outcomes)} cases fail)"
-    return Verdict(False, f"{case}: {complaint}{count}", details, timelines.get(case, ()))
-
-
-def _first(timelines: Iterable[Timeline]) -> Timeline:
-    return next(iter(timelines), ())
+    return Verdict(False, f"{case}: {complaint}{count}", details, timelines.get(case, first))

@@ -1,0 +1,3 @@
+"""Is imported by its neighbour."""
+
+WORD = "from next door"

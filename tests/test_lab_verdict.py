@@ -1,0 +1,61 @@
+"""A verdict is green only when every case that was tried holds, and shows what did not."""
+
+import pytest
+
+from stages.lab.verdict import Moment, Verdict, judge
+
+FIRST = (Moment(0.0, "client", "asks"),)
+SECOND = (Moment(0.5, "upstream", "sees fin"),)
+
+
+def test_no_complaint_is_green_with_what_holds() -> None:
+    verdict = judge({"a": None, "b": None}, "all held", {"a": FIRST, "b": SECOND})
+
+    assert verdict == Verdict(True, "all held", ("✓ a", "✓ b"), FIRST)
+
+
+def test_one_complaint_is_red_with_the_case_that_failed() -> None:
+    verdict = judge({"a": None, "b": "was cut"}, "all held", {"a": FIRST, "b": SECOND})
+
+    assert verdict == Verdict(
+        False, "b: was cut (1 of 2 cases fail)", ("✓ a", "✗ b: was cut"), SECOND
+    )
+
+
+def test_an_empty_complaint_is_one_all_the_same() -> None:
+    assert not judge({"a": ""}, "all held", {}).green
+
+
+def test_of_several_complaints_the_first_is_the_finding() -> None:
+    verdict = judge({"a": "is late", "b": None, "c": "was cut"}, "all held", {})
+
+    assert verdict.finding == "a: is late (2 of 3 cases fail)"
+
+
+def test_a_single_case_is_not_counted() -> None:
+    assert judge({"a": "is late"}, "it held", {}).finding == "a: is late"
+
+
+def test_a_case_without_a_timeline_shows_the_first_there_is() -> None:
+    assert judge({"a": None, "b": "was cut"}, "all held", {"": FIRST}).timeline == FIRST
+
+
+def test_there_may_be_no_timeline_at_all() -> None:
+    assert judge({"a": "was cut"}, "all held", {}).timeline == ()
+
+
+def test_no_case_is_no_verdict() -> None:
+    with pytest.raises(ValueError, match=r"^A verdict needs a case\. Probably a probe filters"):
+        judge({}, "all held", {})
+
+
+@pytest.mark.parametrize(("green", "words"), [(True, "✓ all held"), (False, "✗ all held")])
+def test_a_verdict_reads_as_its_mark_and_its_finding(green: bool, words: str) -> None:
+    assert str(Verdict(green, "all held")) == words
+
+
+def test_a_moment_reads_in_columns() -> None:
+    assert [str(moment) for moment in (*FIRST, *SECOND)] == [
+        "   0.000 s  client    asks",
+        "   0.500 s  upstream  sees fin",
+    ]
