@@ -1,7 +1,8 @@
 """The ledger: what the upstream saw and did, one entry a request.
 
 All times are `time.monotonic()` in seconds. On Linux and macOS that clock is one for all processes
-of a machine, so an entry can be laid beside what a client in another process saw.
+of a machine, so an entry can be laid beside what a client in another process saw. What was sent has
+the time before the kernel took it, what came the time after: no effect is older than its cause.
 """
 
 import asyncio
@@ -11,6 +12,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import parse_qsl
+
+from stages.lab.checked import Checked, make
 
 SENT_KEPT = 64  # steps kept with their time: enough for every picture, and a firehose stays cheap
 
@@ -24,7 +28,11 @@ class Entry:
     """One request as the upstream saw it.
 
     `ended` is the upstream's own end of its answer; `left` is how the other side closed the
-    connection before that end. At most one of the two is set.
+    connection before that end. At most one of the two is set. An answer has ended when the kernel
+    has taken its last byte, whether or not the other side has read it.
+
+    `tokens` and `sent_bytes` (headers included) count what the kernel has taken; `sent` has the
+    first SENT_KEPT steps and when each was taken.
     """
 
     id: int
@@ -42,25 +50,25 @@ class Entry:
     sent: list[tuple[float, str]] = field(default_factory=list)
     on_change: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 
-    def note(self, what: str) -> None:
-        """Keep that `what` was sent now."""
+    def note(self, what: str, at_s: float) -> None:
+        """Keep that `what` was sent."""
         if len(self.sent) < SENT_KEPT:
-            self.sent.append((time.monotonic(), what))
+            self.sent.append((at_s, what))
 
-    def start(self) -> None:
-        """Keep that the headers were sent now."""
-        self.note("headers")
-        self.headers_s = time.monotonic()
+    def start(self, at_s: float) -> None:
+        """Keep that the headers were sent."""
+        self.note("headers", at_s)
+        self.headers_s = at_s
         self.on_change()
 
-    def end(self, how: End) -> None:
-        """Keep that the upstream ended its answer now."""
-        self.ended, self.ended_s = how, time.monotonic()
+    def end(self, how: End, at_s: float) -> None:
+        """Keep that the upstream ended its answer."""
+        self.ended, self.ended_s = how, at_s
         self.on_change()
 
-    def leave(self, how: Leave) -> None:
-        """Keep that the other side closed now, before the answer had ended."""
-        self.left, self.left_s = how, time.monotonic()
+    def leave(self, how: Leave, at_s: float) -> None:
+        """Keep that the other side closed before the answer had ended."""
+        self.left, self.left_s = how, at_s
         self.on_change()
 
     def reached(self, milestone: Milestone) -> bool:
@@ -80,6 +88,25 @@ class Entry:
         """Return the entry that `to_json` wrote."""
         sent = [(when, what) for when, what in document["sent"]]
         return cls(**{**document, "sent": sent})
+
+
+@dataclass(frozen=True)
+class Query(Checked):
+    """What to wait for: `count` entries of a script (of all with None) that have come `until`."""
+
+    script: str | None = None
+    until: Milestone = "received"
+    count: int = 0
+    deadline_s: float = 0.0
+
+    @classmethod
+    def from_url(cls, text: str) -> "Query":
+        """Return the query that stands behind the `?` of an address; raises ValueError."""
+        fields: dict[str, Any] = dict(parse_qsl(text, keep_blank_values=True))
+        for name, number in (("count", int), ("deadline_s", float)):
+            with suppress(ValueError, KeyError):  # what is no number is refused by its name below
+                fields[name] = number(fields[name])
+        return make(cls, fields)
 
 
 class Ledger:

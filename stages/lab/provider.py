@@ -42,53 +42,73 @@ def plain_script(prompt: str) -> Script:
 
 
 class Wire:
-    """Encodes the steps of one answer. Every chunk of an answer repeats its id and its model."""
+    """Encodes one answer. Every chunk of it repeats its id, the time of its start and its model."""
 
     def __init__(self, answer_id: str, model: str) -> None:
-        self._head = {
-            "id": answer_id,
-            "object": "chat.completion.chunk",
-            "created": int(time.time()),
-            "model": model,
-        }
+        self._head = {"id": answer_id, "created": int(time.time()), "model": model}
+        # Content deltas differ in their text only. With a json.dumps of the whole document for
+        # each, the upstream is slower than a client that reads, and a firehose is none.
+        before, _, after = self._event(self._delta({"content": "TEXT"})).rpartition(b'"TEXT"')
+        self._before_text, self._after_text = before, after
 
     def chunk(self, step: Step) -> bytes:
         """Return the bytes of a step that sends one chunk; raises TypeError for any other."""
-        if isinstance(step, Raw):
-            return step.text.encode("utf-8", "surrogatepass")
-        if isinstance(step, Done):
-            return b"data: [DONE]\n\n"
-        return b"data: " + json.dumps(self._document(step)).encode() + b"\n\n"
+        match step:
+            case Raw(text):
+                return text.encode("utf-8", "surrogatepass")
+            case Done():
+                return b"data: [DONE]\n\n"
+            case Token(text):
+                return self.content(text)
+        return self._event(self._document(step))
 
     def content(self, text: str) -> bytes:
         """Return the bytes of one content delta."""
-        return self.chunk(Token(text))
+        return self._before_text + json.dumps(text).encode() + self._after_text
+
+    def whole(self, script: Script) -> bytes:
+        """Return the body for a request without `stream`: the script's text in one JSON document.
+
+        What a script does in the course of a stream (delays, errors, a cut) has no place in it.
+        """
+        steps = script.steps
+        reason = next((step.reason for step in steps if isinstance(step, Finish)), None)
+        counted = Usage(7, sum(isinstance(step, Token) for step in steps))
+        counts = next((step for step in steps if isinstance(step, Usage)), counted)
+        message = {"role": "assistant", "content": script.text}
+        document = {
+            **self._head,
+            "object": "chat.completion",
+            "choices": [{"index": 0, "message": message, "finish_reason": reason}],
+            "usage": usage(counts.prompt_tokens, counts.completion_tokens),
+        }
+        return json.dumps(document).encode()
+
+    def _event(self, document: dict[str, Any]) -> bytes:
+        return b"data: " + json.dumps(document).encode() + b"\n\n"
 
     def _document(self, step: Step) -> dict[str, Any]:
         match step:
             case Role():
                 return self._delta({"role": "assistant", "content": ""})
-            case Token(text):
-                return self._delta({"content": text})
             case ToolCall():
                 return self._delta({"tool_calls": [_tool_call(step)]})
             case Finish(reason):
                 return self._delta({}, reason)
             case Empty():
-                return {**self._head, "choices": []}
+                return self._chunk([])
             case Usage(prompt_tokens, completion_tokens):
-                return {
-                    **self._head,
-                    "choices": [],
-                    "usage": usage(prompt_tokens, completion_tokens),
-                }
+                return self._chunk([]) | {"usage": usage(prompt_tokens, completion_tokens)}
             case InBandError(message, code):
                 return error_body(message, code)
         raise TypeError(f"{step} sends no chunk")
 
     def _delta(self, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        return {**self._head, "choices": [choice]}
+        return self._chunk([choice])
+
+    def _chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        return {**self._head, "object": "chat.completion.chunk", "choices": choices}
 
 
 def usage(prompt_tokens: int, completion_tokens: int) -> dict[str, int]:
@@ -108,22 +128,6 @@ def error_body(message: str, code: str | None) -> dict[str, Any]:
 def refusal_body(refusal: Refusal) -> bytes:
     """Return the body of an HTTP refusal."""
     return json.dumps(error_body(refusal.message, refusal.code)).encode()
-
-
-def whole_answer(script: Script, answer_id: str, model: str) -> bytes:
-    """Return the body of a request without `stream`: the same text in one JSON document."""
-    message = {"role": "assistant", "content": script.text}
-    reason = next((step.reason for step in script.steps if isinstance(step, Finish)), None)
-    tokens = sum(isinstance(step, Token) for step in script.steps)
-    document = {
-        "id": answer_id,
-        "object": "chat.completion",
-        "created": int(time.time()),
-        "model": model,
-        "choices": [{"index": 0, "message": message, "finish_reason": reason}],
-        "usage": usage(7, tokens),
-    }
-    return json.dumps(document).encode()
 
 
 def _tool_call(step: ToolCall) -> dict[str, Any]:

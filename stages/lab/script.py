@@ -8,9 +8,12 @@ passes unchanged through any server that stands between the client and the upstr
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+from stages.lab.checked import Checked, Headers, RefusalStatus, make
 
 PREFIX = "script:"
+NAME = r"\w+(?:[.-]\w+)*"  # ends with a letter or a digit: the full stop of a sentence is not in it
 
 
 class ScriptError(ValueError):
@@ -18,12 +21,12 @@ class ScriptError(ValueError):
 
 
 @dataclass(frozen=True)
-class Role:
+class Role(Checked):
     """The delta that opens an answer: `role` and an empty `content`."""
 
 
 @dataclass(frozen=True)
-class Token:
+class Token(Checked):
     """One content delta. `delay_s` passes before it is sent."""
 
     text: str
@@ -31,19 +34,19 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Pause:
+class Pause(Checked):
     """Silence: nothing is sent for `seconds`, at this point of the stream."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
-class Empty:
+class Empty(Checked):
     """A chunk with empty `choices`, such as the one that opens a stream of some providers."""
 
 
 @dataclass(frozen=True)
-class ToolCall:
+class ToolCall(Checked):
     """One delta of a tool call; `id` and `name` stand in the first delta of a call only."""
 
     index: int
@@ -53,14 +56,14 @@ class ToolCall:
 
 
 @dataclass(frozen=True)
-class Finish:
+class Finish(Checked):
     """The chunk that carries the `finish_reason`."""
 
     reason: str = "stop"
 
 
 @dataclass(frozen=True)
-class Usage:
+class Usage(Checked):
     """The usage chunk: token counts and empty `choices`.
 
     With `only_if_asked`, it is sent only to a request with `stream_options.include_usage`.
@@ -72,12 +75,12 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class Done:
+class Done(Checked):
     """The line `data: [DONE]` that ends a complete answer."""
 
 
 @dataclass(frozen=True)
-class InBandError:
+class InBandError(Checked):
     """An `{"error": …}` document in the middle of a stream whose status was 200."""
 
     message: str = "The server had an error while processing your request."
@@ -85,21 +88,21 @@ class InBandError:
 
 
 @dataclass(frozen=True)
-class Raw:
+class Raw(Checked):
     """Text that is sent as it stands, as one chunk of the body: a comment, a malformed line."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Firehose:
+class Firehose(Checked):
     """`count` content deltas as fast as the connection takes them; the i-th has text `"{i} "`."""
 
     count: int = 200_000
 
 
 @dataclass(frozen=True)
-class Cut:
+class Cut(Checked):
     """The connection ends here without the end of the body, and the script with it.
 
     `where` is between two chunks, or in the middle of a chunk with the text `half`;
@@ -124,32 +127,26 @@ Step = (
     | Firehose
     | Cut
 )
-STEPS: dict[str, type[Step]] = {
-    kind.__name__: kind
-    for kind in (
-        *(Role, Token, Pause, Empty, ToolCall, Finish, Usage),
-        *(Done, InBandError, Raw, Firehose, Cut),
-    )
-}
+STEPS: dict[str, type[Step]] = {kind.__name__: kind for kind in get_args(Step)}
 
 
 @dataclass(frozen=True)
-class Refusal:
+class Refusal(Checked):
     """An HTTP status instead of a stream, with the JSON body that a provider sends."""
 
-    status: int
+    status: RefusalStatus
     message: str = "The request was refused."
     code: str | None = None
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Headers = ()
 
 
 @dataclass(frozen=True)
-class Script:
+class Script(Checked):
     """What the upstream does with one request. After the last step the body ends cleanly."""
 
     steps: tuple[Step, ...] = ()
     headers_after_s: float = 0.0
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Headers = ()
     refusal: Refusal | None = None
     byte_at_a_time: bool = False
 
@@ -166,7 +163,10 @@ class Script:
         return "".join(map(_text_of, self.steps))
 
     def to_json(self) -> str:
-        """Return the script as ASCII JSON, so that lone surrogates survive."""
+        """Return the script as ASCII JSON, so that lone surrogates survive.
+
+        The two halves of a pair in one text come back as the character, as in every JSON.
+        """
         document = dataclasses.asdict(self)
         document["steps"] = [
             {"do": type(step).__name__, **dataclasses.asdict(step)} for step in self.steps
@@ -178,19 +178,29 @@ class Script:
         """Return the script that `to_json` wrote; raises ScriptError, naming the wrong part."""
         try:
             fields = json.loads(document)
-            steps = tuple(_step(step) for step in fields.pop("steps", []))
-            refusal = fields.pop("refusal", None)
-            if refusal is not None:
-                refusal = Refusal(**{**refusal, "headers": _pairs(refusal.get("headers", ()))})
-            headers = _pairs(fields.pop("headers", ()))
-            return cls(steps=steps, refusal=refusal, headers=headers, **fields)
-        except ScriptError:
-            raise
-        except (ValueError, TypeError, AttributeError) as exc:
-            raise ScriptError(
-                f"This is not a script: {exc}. A script is a JSON object with the fields "
-                f"{', '.join(field.name for field in dataclasses.fields(cls))}."
-            ) from exc
+            if isinstance(fields, dict):
+                fields["steps"] = _steps(fields.get("steps", []))
+                if fields.get("refusal") is not None:
+                    fields["refusal"] = make(Refusal, fields["refusal"])
+            return make(cls, fields)
+        except (ValueError, RecursionError) as exc:  # the latter: too many brackets within brackets
+            raise ScriptError(f"This is not a script: {exc}") from exc
+
+
+def _steps(documents: Any) -> list[Step]:
+    if not isinstance(documents, list):
+        raise ValueError(f"Script has steps={documents!r:.60}. Allowed is a list.")
+    return [_step(document) for document in documents]
+
+
+def _step(document: Any) -> Step:
+    fields = dict(document) if isinstance(document, dict) else {}
+    kind = STEPS.get(str(fields.pop("do", None)))
+    if kind is None:
+        known = ", ".join(STEPS)
+        raise ValueError(f"The step {document!r:.60} has no known `do`. Known: {known}.")
+    step: Step = make(kind, fields)
+    return step
 
 
 def _text_of(step: Step) -> str:
@@ -199,20 +209,3 @@ def _text_of(step: Step) -> str:
     if isinstance(step, Firehose):
         return "".join(f"{i} " for i in range(step.count))
     return ""
-
-
-def _pairs(pairs: Any) -> tuple[tuple[str, str], ...]:
-    return tuple((str(name), str(value)) for name, value in pairs)
-
-
-def _step(fields: dict[str, Any]) -> Step:
-    kind = STEPS.get(fields.get("do", ""))
-    if kind is None:
-        raise ScriptError(
-            f"The step {json.dumps(fields)} has no known `do`. Known are {', '.join(STEPS)}."
-        )
-    try:
-        return kind(**{name: value for name, value in fields.items() if name != "do"})
-    except TypeError as exc:
-        allowed = ", ".join(field.name for field in dataclasses.fields(kind)) or "none"
-        raise ScriptError(f"The step {kind.__name__}: {exc}. Its fields are: {allowed}.") from exc
