@@ -113,6 +113,12 @@ def app_process() -> Process:
     return Process("The transports app", ["stages.lab.host", f"{__name__}:app"])
 
 
+async def compare(course: Course) -> dict[str, Received]:
+    """Run the app and ask for a course in each of the WAYS; returns what the client got in each."""
+    with app_process() as process:
+        return {way: await receive(process.url, way, course) for way in WAYS}
+
+
 async def receive(url: str, way: str, course: Course) -> Received:
     """Ask the app at `url` for a course in one of the WAYS; returns what the client got."""
     target = f"{url}/{way}?course={course}".replace(" ", "%20")

@@ -1,0 +1,157 @@
+"""The command `tour`: every probe on every stage, live, and then the staircase."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from time import perf_counter
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from stages.lab import matrix, report
+from stages.lab.cli import (
+    DISAGREES,
+    INTERRUPTED,
+    OK,
+    PYTHON,
+    can_write,
+    console,
+    keep,
+    line,
+    say,
+    type_next,
+)
+from stages.lab.matrix import Cell, OnCell, ProbeBroken
+from stages.lab.probes import all_probes
+from stages.lab.process import ProcessError
+from stages.lab.report import Plan
+from stages.lab.targets import find
+
+PICTURES = (".svg", ".png", ".pdf")
+
+
+def tour(names: Sequence[str], *, json_to: str | None, picture_to: str | None) -> int:
+    """Measure every probe on the targets, all stages when there is no name; returns the exit code.
+
+    Raises TargetError, UsageError for a file that cannot be written, and what a broken server or
+    probe raises, after a report of what was measured so far.
+    """
+    out = console(stderr=json_to == "-")
+    targets = [find(name) for name in dict.fromkeys(names)] or matrix.stage_targets()
+    plan = Plan(targets, all_probes())
+    for path, endings in ((json_to, ()), (picture_to, PICTURES)):
+        if path is not None:
+            can_write(path, *endings)
+    cells, interrupted = _measure(out, plan)
+    if interrupted:
+        return INTERRUPTED
+    if json_to is not None:
+        keep(out, json_to, f"{matrix.to_json(cells)}\n")
+    if picture_to is not None:
+        _draw(cells, picture_to)
+        say(out, f"\nThe staircase is drawn in {picture_to}")
+    return OK if all(cell.as_expected for cell in cells) else DISAGREES
+
+
+def _measure(out: Console, plan: Plan) -> tuple[list[Cell], bool]:
+    """Run the tour and report it; returns the cells, and whether Ctrl-C ended it early."""
+    view, start_s = View(plan), perf_counter()
+    broken: Exception | None = None
+    interrupted = False
+    say(out, f"Every probe on every server: {view.total} experiments over real sockets.")
+    with view.shown(out) as on_cell:
+        try:
+            asyncio.run(matrix.tour(plan.targets, on_cell=on_cell))
+        except KeyboardInterrupt:
+            interrupted = True
+        except (ProcessError, ProbeBroken) as exc:
+            broken = exc
+    cells, took_s = view.cells, perf_counter() - start_s
+    if cells:
+        report.evidence(out, cells)
+        out.print()
+        report.staircase(out, plan, cells)
+        report.surprises(out, cells)
+    if interrupted:
+        say(
+            out,
+            f"\nInterrupted after {len(cells)} of {view.total} experiments. "
+            "Every server has been ended.",
+        )
+    elif broken is None:
+        say(out, ("\n" + report.summary(cells, took_s), "bold"))
+        type_next(out, _next(plan, cells))
+    if broken is not None:
+        raise broken
+    return cells, interrupted
+
+
+def _next(plan: Plan, cells: Sequence[Cell]) -> dict[str, str]:
+    red = next((cell for cell in cells if not cell.verdict.green), None)
+    commands = {}
+    if red is not None:
+        where = f"{report.typed(red.target)} {red.probe}"
+        commands[f"{PYTHON} probe {where}"] = "one ✗ with its evidence"
+        commands[report.fix_of(red.probe)] = "the fix, in colour"
+    commands["make lab"] = "the notebooks, from s00 on"
+    return commands
+
+
+def _draw(cells: Sequence[Cell], path: str) -> None:
+    from stages.lab import show  # matplotlib takes longer to import than all the rest
+
+    show.save(show.staircase(cells), path)
+
+
+class View:
+    """The progress of a tour. On a terminal it is redrawn in place; elsewhere a line a verdict."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.cells: list[Cell] = []
+        self.total = len(plan.targets) * len(plan.probes)
+        self._start_s = perf_counter()
+
+    @contextmanager
+    def shown(self, out: Console) -> Iterator[OnCell]:
+        """Show the progress while inside; yields what to call with each cell."""
+        live = out.is_interactive
+
+        def on_cell(cell: Cell) -> None:
+            self.cells.append(cell)
+            if not live:
+                self._tell(out, cell)
+
+        screen = Live(self, console=out, transient=True, refresh_per_second=8)
+        with screen if live else nullcontext():
+            yield on_cell
+
+    def _tell(self, out: Console, cell: Cell) -> None:
+        done = f"{len(self.cells):>{len(str(self.total))}}/{self.total}"
+        note = "" if cell.as_expected else "  NOT AS EXPECTED"
+        mark = report.mark(cell)
+        line(out, f"{done} ", mark, f" {cell.probe} on {cell.target}, {cell.took_s:.1f} s{note}")
+
+    def __rich_console__(self, out: Console, options: ConsoleOptions) -> RenderResult:
+        wide = max(len(target.name) for target in self.plan.targets)
+        yield Text()
+        for target in self.plan.targets:
+            marks = [report.mark(cell) for cell in self.cells if cell.target == target.name]
+            waiting = Text("·" * (len(self.plan.probes) - len(marks)), "dim")
+            yield Text.assemble(f"  {target.name:<{wide}}  ", *marks, waiting)
+        yield Text()
+        bar = Table.grid(padding=(0, 2))
+        done = f"{len(self.cells)} of {self.total}, {perf_counter() - self._start_s:.0f} s"
+        bar.add_row(ProgressBar(self.total, len(self.cells), width=options.max_width // 2), done)
+        yield bar
+        yield Text(self._now(), "cyan", no_wrap=True, overflow="ellipsis")
+
+    def _now(self) -> str:
+        if len(self.cells) == self.total:
+            return "ending the servers"
+        at, number = divmod(len(self.cells), len(self.plan.probes))
+        probe, target = self.plan.probes[number], self.plan.targets[at]
+        return f"{probe.name} on {target.name}: {probe.question}"
