@@ -1,0 +1,159 @@
+"""The rules that the stages keep among themselves. `make check` runs this file."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stages import catalog
+from stages.lab import diffs
+
+ROOT = Path(__file__).parent.parent
+STAGE_FILES = {stage.stem: ROOT / "stages" / f"{stage.stem}.py" for stage in catalog.STAGES}
+TURN_FILES = {
+    turn.stem: ROOT / "stages" / "wrong_turns" / f"{turn.stem}.py" for turn in catalog.WRONG_TURNS
+}
+LAB_FILES = sorted((ROOT / "stages" / "lab").rglob("*.py"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+# Changed lines against the base, added and removed. A stage is read as a diff: when a number grows,
+# the lesson has grown, so change it here on purpose or not at all.
+SIZES = {
+    "s02_json_safe": (80, 16),
+    "s02_escape_newlines": (5, 7),
+    "s02_done_in_finally": (5, 5),
+    "s02_raise_after_error": (5, 4),
+    "s02_error_text": (7, 7),
+}
+
+
+def imports(source: str) -> Iterator[str]:
+    """Yield the dotted names that a module imports, `from a import b` as `a.b`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def our_imports(source: str) -> list[str]:
+    return [name for name in imports(source) if name.split(".")[0] in ("stages", "solutions")]
+
+
+def cells(notebook: Path) -> list[str]:
+    document = json.loads(notebook.read_text())
+    return ["".join(cell["source"]) for cell in document["cells"] if cell["cell_type"] == "code"]
+
+
+@pytest.mark.parametrize("stem", [*STAGE_FILES, *TURN_FILES])
+def test_a_stage_imports_no_other_stage_and_nothing_of_the_lab(stem: str) -> None:
+    source = (STAGE_FILES | TURN_FILES)[stem].read_text()
+
+    assert our_imports(source) == []
+
+
+@pytest.mark.parametrize("path", LAB_FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_lab_knows_the_stages_only_through_the_catalogue(path: Path) -> None:
+    foreign = [
+        name
+        for name in our_imports(path.read_text())
+        if not name.startswith(("stages.lab", "stages.catalog"))
+    ]
+
+    assert foreign == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_imports_nothing_of_ours_but_the_lab(path: Path) -> None:
+    foreign = [
+        name
+        for cell in cells(path)
+        for name in our_imports(cell)
+        if not name.startswith("stages.lab")
+    ]
+
+    assert foreign == []
+
+
+def test_every_stage_file_is_in_the_catalogue() -> None:
+    files = sorted((ROOT / "stages").glob("s[0-9][0-9]_*.py"))
+
+    assert files == sorted(STAGE_FILES.values())
+
+
+def test_every_wrong_turn_file_is_in_the_catalogue() -> None:
+    files = sorted((ROOT / "stages" / "wrong_turns").glob("s*.py"))
+
+    assert files == sorted(TURN_FILES.values())
+
+
+@pytest.mark.parametrize("stage", catalog.STAGES, ids=lambda stage: stage.stem)
+def test_a_stage_says_its_claim_what_is_new_how_to_run_and_what_is_wrong(
+    stage: catalog.Stage,
+) -> None:
+    title, _, new, run, wrong = docstring(STAGE_FILES[stage.stem]).splitlines()
+
+    assert title == f"{stage.title}."
+    assert new.startswith(f"New since s{stage.number - 1:02}: ")
+    assert run == f"Run: uvicorn {stage.app}"
+    assert wrong.startswith("Still wrong: ")
+
+
+@pytest.mark.parametrize("turn", catalog.WRONG_TURNS, ids=lambda turn: turn.stem)
+def test_a_wrong_turn_says_the_mistake_how_to_run_and_where_it_is_seen(
+    turn: catalog.WrongTurn,
+) -> None:
+    title, _, instead, run, seen_in = docstring(TURN_FILES[turn.stem]).splitlines()
+
+    assert title.startswith("Wrong turn: ")
+    assert instead.startswith(f"Instead of {turn.base[:3]}: ")
+    assert run == f"Run: uvicorn {turn.app}"
+    assert seen_in == f"Seen in: {turn.seen_in}."
+
+
+def docstring(path: Path) -> str:
+    return ast.get_docstring(ast.parse(path.read_text())) or ""
+
+
+@pytest.mark.parametrize("stage", catalog.STAGES, ids=lambda stage: stage.stem)
+def test_one_stem_names_the_stage_its_notebook_and_its_tests(stage: catalog.Stage) -> None:
+    assert re.fullmatch(rf"s{stage.number:02}_[a-z_]+", stage.stem)
+    assert (ROOT / "notebooks" / f"{stage.stem}.ipynb").is_file()
+    assert (ROOT / "tests" / f"test_{stage.stem}.py").is_file()
+
+
+@pytest.mark.parametrize("turn", catalog.WRONG_TURNS, ids=lambda turn: turn.stem)
+def test_a_wrong_turn_starts_with_the_stage_that_it_pretends_to_be(
+    turn: catalog.WrongTurn,
+) -> None:
+    assert turn.stem[:3] == turn.base[:3]
+
+
+@pytest.mark.parametrize("entry", [*catalog.STAGES[1:], *catalog.WRONG_TURNS], ids=lambda e: e.stem)
+def test_a_diff_has_the_size_that_was_meant(entry: catalog.Stage | catalog.WrongTurn) -> None:
+    assert entry.base is not None
+
+    size = diffs.size(entry.base, entry.stem)
+
+    assert (size.added, size.removed) == SIZES[entry.stem]
+
+
+def test_every_dependency_is_pinned() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    pinned = {
+        normal(line.partition("==")[0])
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if not line.startswith("#")
+    }
+
+    named = {normal(name) for name in re.findall(r'^\s+"([A-Za-z0-9_-]+)[^"]*>=', project, re.M)}
+
+    assert len(named) > 15  # the pattern has found the list
+    assert named <= pinned
+
+
+def normal(name: str) -> str:
+    return name.strip().lower().replace("_", "-")
