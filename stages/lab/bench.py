@@ -61,11 +61,12 @@ class Bench:
         self._servers: dict[tuple[Shape, str], Process] = {}
         self._nobody: socket.socket | None = None
         self._numbers = itertools.count(1)
+        self._open = True
 
     def __enter__(self) -> Self:
         with self._stack as stack:
             self.upstream = stack.enter_context(upstream())
-            self.server = self.shaped(PLAIN)
+            self.shaped(PLAIN)
             self._stack = stack.pop_all()
         return self
 
@@ -75,6 +76,7 @@ class Bench:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._open = False
         self._stack.__exit__(exc_type, exc, traceback)
 
     @property
@@ -82,13 +84,27 @@ class Bench:
         """The dialect of the server under test."""
         return self.target.dialect
 
+    @property
+    def server(self) -> Process:
+        """The server under test as it is; a new one when it has ended."""
+        return self.shaped(PLAIN)
+
+    @property
+    def servers(self) -> list[Process]:
+        """The server under test in every shape that was asked for."""
+        return list(self._servers.values())
+
     def shaped(self, shape: Shape, *, upstream_url: str | None = None) -> Process:
-        """Return the server under test in another shape; it is started once and kept."""
-        url = upstream_url or self.upstream.url
-        if (shape, url) not in self._servers:
-            server = serve(self.target.app, url, shape, env=SHRUNK)
-            self._servers[shape, url] = self._stack.enter_context(server)
-        return self._servers[shape, url]
+        """Return the server under test in another shape; it is started once and kept.
+
+        When it has ended, it is started again: one crash is not the verdict of every probe after.
+        """
+        key = shape, upstream_url or self.upstream.url
+        ended = key in self._servers and self._servers[key].exit_code is not None
+        if key not in self._servers or (ended and self._open):
+            server = serve(self.target.app, key[1], shape, env=SHRUNK)
+            self._servers[key] = self._stack.enter_context(server)
+        return self._servers[key]
 
     def without_upstream(self) -> Process:
         """Return the server under test with an upstream that refuses every connection."""

@@ -3,16 +3,18 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from time import perf_counter
 
 from stages import catalog
 from stages.lab.bench import Bench
 from stages.lab.probes import Probe, all_probes, find
+from stages.lab.process import Process
 from stages.lab.targets import Target
 from stages.lab.targets import find as find_target
 from stages.lab.verdict import Verdict
 
+CRASH_S = 0.1  # a connection breaks a moment before its process has ended
 PROBE_S = 60.0  # a probe has deadlines of its own; this one says that a probe itself is broken
 
 
@@ -51,24 +53,34 @@ OnCell = Callable[[Cell], None]
 async def measure(bench: Bench, probe: Probe) -> Cell:
     """Run one probe on the bench's server; returns its cell.
 
-    A server that ends during a probe is a red verdict. Raises ProbeBroken when the probe itself
-    gives no verdict.
+    A server that ends during a probe is a red verdict; the next probe gets a new one. Raises
+    ProcessError when that does not start, and ProbeBroken when the probe itself gives no verdict.
     """
-    stem = bench.target.stem
-    log_before, start_s = len(bench.server.log), perf_counter()
+    stem, server = bench.target.stem, bench.server
+    before = {each for each in bench.servers if each.exit_code is not None}
+    log_before, start_s = len(server.log), perf_counter()
     try:
         async with asyncio.timeout(PROBE_S):
             verdict = await probe.measure(bench)
     except Exception as exc:
-        if bench.server.exit_code is None:
+        if not _ended(bench, before):
             raise ProbeBroken(
                 f"The probe {probe.name} gave no verdict on {bench.target.name}: {exc!r}. "
-                f"{bench.server.log_tail()}"
+                f"{server.log_tail()}"
             ) from exc
-        verdict = Verdict(False, f"the server ended with exit code {bench.server.exit_code}")
+        verdict = Verdict(False, "the probe could not go on")
+    if not verdict.green and (ended := _ended(bench, before)):
+        server, log_before = ended[0], log_before if ended[0] is server else 0
+        told = f"{verdict.finding}: the server ended with exit code {server.exit_code}"
+        verdict = replace(verdict, finding=told)
     expected = None if stem is None else catalog.expected(probe.name, stem)
-    log = bench.server.log[log_before:]
+    log = server.log[log_before:]
     return Cell(bench.target.name, probe.name, verdict, expected, perf_counter() - start_s, log)
+
+
+def _ended(bench: Bench, before: set[Process]) -> list[Process]:
+    """Return the servers that have ended since."""
+    return [each for each in bench.servers if each not in before and each.wait(CRASH_S)]
 
 
 async def probe(

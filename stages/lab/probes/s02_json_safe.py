@@ -59,10 +59,15 @@ async def text_survives(bench: Bench) -> Verdict:
 
 def _damage(sent: str, answer: Answer) -> str | None:
     got = answer.told.text
-    if got == sent:
+    if _joined(got) == _joined(sent):
         return None
     how = "" if answer.client.ended == "clean" else f", then the connection was {_ended(answer)}"
     return f"sent {_short(sent)}, got {_short(got)}{how}"
+
+
+def _joined(text: str) -> str:
+    """Return the text with each surrogate pair as the one character that it stands for."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 def _ended(answer: Answer) -> str:
@@ -326,9 +331,11 @@ def _usage_lost(answer: Answer) -> str | None:
     if answer.told.kinds != ("token", "done") or answer.told.text != "Hello":
         seen = ", ".join(answer.told.kinds) or "nothing"
         return f"the client saw {seen}, and the connection was {_closed(answer)}"
-    got = answer.told.ends[0].value.get("usage") or {}
-    counts = (got.get("prompt_tokens"), got.get("completion_tokens"))
-    return None if counts == (11, 13) else f"the provider counted (11, 13), the client got {counts}"
+    usage = answer.told.ends[0].value.get("usage")
+    match usage:
+        case {"prompt_tokens": 11, "completion_tokens": 13}:
+            return None
+    return f"the provider counted 11 and 13 tokens, the client got {usage}"
 
 
 SILENCE_S = 1.0  # four times the lab's PING_S, so that a late ping on a busy machine still counts

@@ -1,0 +1,115 @@
+"""The matrix: what was measured stands beside what was expected; the right side is blamed."""
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stages.lab.bench import Bench
+from stages.lab.matrix import Cell, ProbeBroken, measure, probe, to_json, tour
+from stages.lab.probes import Measure, Probe, ProbeError
+from stages.lab.serve import Shape
+from stages.lab.targets import TargetError
+from stages.lab.verdict import Verdict
+
+CRASHES = Path(__file__).parent / "servers" / "crashes.py"
+FAST = "usage-chunk-survives"
+
+
+def cell(*, green: bool, expected: bool | None) -> Cell:
+    return Cell("s01_naive", "a-probe", Verdict(green, "what was found"), expected, 0.0)
+
+
+def as_probe(experiment: Measure) -> Probe:
+    return Probe("a-probe", 2, experiment)
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    with Bench(1) as bench:
+        yield bench
+
+
+@pytest.mark.parametrize(("green", "word"), [(True, "red"), (False, "green")])
+def test_an_unexpected_verdict_is_a_surprise_both_ways(green: bool, word: str) -> None:
+    surprise = cell(green=green, expected=not green).surprise
+
+    assert surprise is not None
+    assert surprise.startswith(f"a-probe on s01_naive should be {word}: ")
+
+
+@pytest.mark.parametrize("expected", [True, None])
+def test_an_expected_verdict_and_one_of_which_nothing_is_expected_are_none(
+    expected: bool | None,
+) -> None:
+    assert cell(green=True, expected=expected).surprise is None
+
+
+def test_a_cell_says_what_the_server_wrote_meanwhile(bench: Bench) -> None:
+    (found,) = asyncio.run(probe("s02_json_safe", "failure-is-told"))
+
+    assert "upstream_failed" in found.log
+    assert "Application startup complete" not in found.log
+
+
+def test_a_probe_that_raises_is_the_labs_fault(bench: Bench) -> None:
+    async def broken(bench: Bench) -> Verdict:
+        raise RuntimeError("a mistake in the probe")
+
+    with pytest.raises(ProbeBroken, match=r"a-probe gave no verdict on s01_naive: .*a mistake"):
+        asyncio.run(measure(bench, as_probe(broken)))
+
+
+def test_a_server_that_ends_is_red_and_its_exit_code_is_told() -> None:
+    (found,) = asyncio.run(probe(str(CRASHES), FAST))
+
+    assert found.verdict.green is False
+    assert found.verdict.finding.endswith(": the server ended with exit code 7")
+
+
+def test_the_probe_after_a_crash_gets_a_new_server() -> None:
+    first, second = asyncio.run(probe(str(CRASHES), FAST, "truncation-is-told"))
+
+    assert "got a request" in first.log
+    assert "got a request" in second.log
+
+
+def test_a_shaped_server_that_ends_is_red_too(bench: Bench) -> None:
+    async def crash(bench: Bench) -> Verdict:
+        server = bench.shaped(Shape(middleware=True))
+        os.kill(server.pid, 9)
+        raise ConnectionResetError
+
+    found = asyncio.run(measure(bench, as_probe(crash)))
+
+    told = "the probe could not go on: the server ended with exit code -9"
+    assert found.verdict.finding == told
+
+
+def test_cells_are_told_as_they_come() -> None:
+    told: list[str] = []
+
+    asyncio.run(tour([1], on_cell=lambda cell: told.append(cell.probe)))
+
+    assert told[0] == "text-survives"
+    assert len(told) > 5
+
+
+def test_the_json_has_the_evidence_and_whether_it_was_expected() -> None:
+    (document,) = json.loads(to_json([cell(green=True, expected=False)]))
+
+    assert document["verdict"]["finding"] == "what was found"
+    assert document["as_expected"] is False
+
+
+def test_an_unknown_probe_is_explained() -> None:
+    with pytest.raises(ProbeError, match=r"There is no probe 'txet'\. There are: text-survives"):
+        asyncio.run(probe(1, "txet"))
+
+
+def test_an_unknown_target_is_explained() -> None:
+    with pytest.raises(TargetError, match="'9' is no stage and no file"):
+        asyncio.run(probe(9))
