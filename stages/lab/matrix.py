@@ -84,15 +84,18 @@ def _ended(bench: Bench, before: set[Process]) -> list[Process]:
 
 
 async def probe(
-    target: str | int | Target, *names: str, on_cell: OnCell = lambda cell: None
+    target: str | int | Target,
+    *names: str,
+    up_to: int | None = None,
+    on_cell: OnCell = lambda cell: None,
 ) -> list[Cell]:
     """Run probes on a target, all of them when no name is given; returns their cells.
 
-    `target` is a stage's number, a stem of the catalogue, or the path of a file. `on_cell` is told
-    of each cell as it comes. Raises TargetError, ProbeError, and ProcessError when the server does
-    not start.
+    `target` is a stage's number, a stem of the catalogue, or the path of a file. `up_to` leaves out
+    the probes of later stages than this number. `on_cell` is told of each cell as it comes. Raises
+    TargetError, ProbeError, and ProcessError when the server does not start.
     """
-    probes = [find(name) for name in names] or all_probes()
+    probes = [find(name) for name in names] or all_probes(up_to)
     cells = []
     with Bench(target) as bench:
         for chosen in probes:
