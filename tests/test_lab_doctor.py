@@ -380,9 +380,3 @@ def test_a_machine_with_warnings_is_ready_and_goes_on(
     assert capsys.readouterr().out.endswith(
         "Next\n  python -m stages tour  every probe on every stage, and the staircase\n"
     )
-
-
-def test_on_this_machine_stage_1_starts_and_answers() -> None:
-    found = doctor.server()
-
-    assert found.what.startswith("stage 1 started, answered and ended in ")

@@ -41,6 +41,12 @@ def test_what_cannot_be_seen_stands_in_a_box_with_its_name(char: str, name: str)
     assert Glyph.of(char) == Glyph(name, boxed=True)
 
 
+def test_a_byte_that_is_no_text_stands_in_a_box_with_its_number() -> None:
+    (glyph,) = map(Glyph.of, b"\xff".decode(errors="surrogateescape"))
+
+    assert glyph == Glyph("0xFF", boxed=True)
+
+
 @pytest.mark.parametrize("char", ["a", " ", "\\", "é", "λ", "…"])
 def test_what_can_be_seen_is_itself(char: str) -> None:
     assert Glyph.of(char) == Glyph(char, boxed=False)

@@ -59,7 +59,7 @@ def test_a_verdict_that_was_not_expected_has_a_frame(green: bool) -> None:
     picture = staircase.draw([CELLS[0], odd])
 
     assert texts(picture, "legend") == ["holds", "does not hold", "not as expected"]
-    assert len(labelled(picture, "frame #1f2328")) == 1 + 1  # and one in the legend
+    assert len(labelled(picture, "frame #1F2328")) == 1 + 1  # and one in the legend
 
 
 def test_a_probe_that_was_not_run_has_no_cell() -> None:
@@ -76,6 +76,12 @@ def test_a_file_of_the_learner_has_a_column_and_no_stairs() -> None:
     assert clashes(picture) == []
 
 
+def test_a_long_claim_of_a_stage_is_not_cut_off(six_stages: Sequence[Cell]) -> None:
+    one = [cell for cell in six_stages if cell.target == "s02_json_safe"]
+
+    assert clashes(staircase.draw(one)) == []
+
+
 def test_the_picture_says_in_words_how_many_hold() -> None:
     assert staircase.draw(CELLS).alt == "Probes that hold: s01_naive 0 of 2, s02_json_safe 2 of 2."
 
@@ -87,9 +93,7 @@ WORDS = ["naive", "json_safe", "disconnect_aware", "backpressured", "shielded_us
 def six_stages(monkeypatch: pytest.MonkeyPatch) -> Sequence[Cell]:
     """A matrix as large as it will get, with the longest names of stages and probes."""
     stages = [
-        catalog.Stage(
-            i, f"s{i:02}_{word}", "Every stream is accounted for, and only once", "", None
-        )
+        catalog.Stage(i, f"s{i:02}_{word}", "Every stream is accounted for once, " * 4, "", None)
         for i, word in enumerate(WORDS, 1)
     ]
     probes = [

@@ -111,12 +111,12 @@ def test_a_client_that_leaves_first_is_no_failure() -> None:
     assert labelled(picture, "cross") == []
 
 
-def test_a_ledger_that_is_full_says_how_many_tokens_there_were() -> None:
+def test_a_ledger_that_is_full_says_that_arrows_are_missing() -> None:
     full = entry(*[(0.1, "'a'")] * SENT_KEPT, tokens=20_000)
 
     picture = swimlane.draw({"": answer(client((0.2, TOKEN + DONE)), full)})
 
-    assert texts(picture, "rest") == ["… 20,000 tokens in all"]
+    assert texts(picture, "rest") == ["20,000 tokens in all", f"drawn: {SENT_KEPT} first steps"]
 
 
 def test_several_answers_have_the_same_scale() -> None:

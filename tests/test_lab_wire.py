@@ -63,6 +63,7 @@ def test_a_line_that_every_client_drops_is_red_and_has_a_cross() -> None:
         (b"data: a\ndata: b\n", 2),
         (b"data: [DONE]\n\ndata: a\n\n", 2),
         (b": ping\n\n", 0),
+        (b"event: token\ndata: not JSON\n\n", 1),
     ],
 )
 def test_every_line_that_comes_to_nothing_is_counted(body: bytes, lost: int) -> None:
@@ -111,7 +112,7 @@ def test_what_comes_after_the_end_is_not_read() -> None:
 
 def test_an_event_that_the_client_cannot_read_says_so() -> None:
     assert fates(answer(client((0.1, b"event: token\ndata: oops\n\n")), entry()))[-1] == (
-        "the client cannot read 'oops'"
+        "lost: the client cannot read it"
     )
 
 
@@ -153,6 +154,13 @@ def test_a_long_line_loses_its_middle() -> None:
     assert "…" in written[0]
     assert written[0].endswith("end")
     assert len(written[0]) < 80
+
+
+def test_a_long_token_is_shown_from_its_start() -> None:
+    (words, _) = fates(plain(b"data: " + b"x" * 1_000_000 + b"end\n\n"))[::-1]
+
+    assert words.startswith("the client gets 'xx")
+    assert words.endswith("xend'")
 
 
 def test_a_long_stream_loses_its_middle_and_keeps_its_end() -> None:

@@ -17,11 +17,11 @@ from matplotlib.patches import Circle, FancyBboxPatch, Polygon
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
-# Okabe and Ito's colours: told apart by all kinds of colour vision. https://jfly.uni-koeln.de/color/
+# After Okabe and Ito, whose colours all kinds of colour vision tell apart, and darker where text in
+# them must be read on white. https://jfly.uni-koeln.de/color/
 BLUE, GREEN, ORANGE, RED, PURPLE = "#0072B2", "#008060", "#B87700", "#C24A00", "#A5527F"
-GREEN_TINT, ORANGE_TINT = "#DDF3EA", "#FCF0D4"
-INK, GREY, PALE = "#1f2328", "#59636e", "#d1d9e0"
-RED_TINT, RED_DARK_TINT, GREY_TINT = "#FDE4D8", "#F7B795", "#f3f5f7"
+GREEN_TINT, ORANGE_TINT, RED_TINT, RED_DARK_TINT = "#DDF3EA", "#FCF0D4", "#FDE4D8", "#F7B795"
+INK, GREY, GREY_TINT, PALE, FAINT = "#1F2328", "#59636E", "#F3F5F7", "#D1D9E0", "#EAEEF2"
 
 WIDTH_PX = 900  # the column of JupyterLab on a laptop, and of a README on GitHub
 DPI = 100  # so that a pixel of the canvas is a hundredth of an inch
@@ -184,5 +184,5 @@ class Clock:
         ticks = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(0, self.span_s * factor)
         for tick in (tick for tick in ticks if 0 <= tick <= self.span_s * factor * 1.001):
             x = self.x(tick / factor)
-            canvas.line([(x, top), (x, y)], "#eaeef2")
+            canvas.line([(x, top), (x, y)], FAINT)
             canvas.text(x, y + 10, f"{tick:g} {unit}", size=8.5, color=GREY, align="center")

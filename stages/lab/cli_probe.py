@@ -12,9 +12,7 @@ from rich.text import Text
 
 from stages.lab import matrix, report
 from stages.lab.cli import (
-    DISAGREES,
     INTERRUPTED,
-    OK,
     PYTHON,
     UsageError,
     can_write,
@@ -58,10 +56,7 @@ def probe(
     if json_to is not None:
         keep(out, json_to, f"{matrix.to_json(cells)}\n")
     _close(out, target, cells, perf_counter() - start_s)
-    good = all(cell.as_expected for cell in cells)
-    if target.stem is None:
-        good = all(cell.verdict.green for cell in cells)
-    return OK if good else DISAGREES
+    return report.exit_code(cells)
 
 
 def speaking(target: Target, dialect: str | None) -> Target:

@@ -13,9 +13,7 @@ from rich.text import Text
 
 from stages.lab import matrix, report
 from stages.lab.cli import (
-    DISAGREES,
     INTERRUPTED,
-    OK,
     PYTHON,
     can_write,
     console,
@@ -41,55 +39,49 @@ def tour(names: Sequence[str], *, json_to: str | None, picture_to: str | None) -
     """
     out = console(stderr=json_to == "-")
     targets = [find(name) for name in dict.fromkeys(names)] or matrix.stage_targets()
-    plan = Plan(targets, all_probes())
+    view = View(Plan(targets, all_probes()))
     for path, endings in ((json_to, ()), (picture_to, PICTURES)):
         if path is not None:
             can_write(path, *endings)
-    cells, interrupted = _measure(out, plan)
-    if interrupted:
-        return INTERRUPTED
-    if json_to is not None:
-        keep(out, json_to, f"{matrix.to_json(cells)}\n")
-    if picture_to is not None:
-        _draw(cells, picture_to)
-        say(out, f"\nThe staircase is drawn in {picture_to}")
-    return OK if all(cell.as_expected for cell in cells) else DISAGREES
-
-
-def _measure(out: Console, plan: Plan) -> tuple[list[Cell], bool]:
-    """Run the tour and report it; returns the cells, and whether Ctrl-C ended it early."""
-    view, start_s = View(plan), perf_counter()
-    broken: Exception | None = None
-    interrupted = False
     say(out, f"Every probe on every server: {view.total} experiments over real sockets.")
+    stopped = _measure(out, view)
+    took_s = view.took_s
+    if view.cells:
+        _report(out, view)
+    if isinstance(stopped, KeyboardInterrupt):
+        how_far = f"Interrupted after {len(view.cells)} of {view.total} experiments."
+        say(out, f"\n{how_far} Every server has been ended.")
+        return INTERRUPTED
+    if stopped is not None:
+        raise stopped
+    say(out, ("\n" + report.summary(view.cells, took_s), "bold"))
+    if json_to is not None:
+        keep(out, json_to, f"{matrix.to_json(view.cells)}\n")
+    if picture_to is not None:
+        _draw(view.cells, picture_to)
+        say(out, f"\nThe staircase is drawn in {picture_to}")
+    type_next(out, _next(view.cells))
+    return report.exit_code(view.cells)
+
+
+def _measure(out: Console, view: "View") -> KeyboardInterrupt | Exception | None:
+    """Run the tour and show how it goes; returns what stopped it, None at its end."""
     with view.shown(out) as on_cell:
         try:
-            asyncio.run(matrix.tour(plan.targets, on_cell=on_cell))
-        except KeyboardInterrupt:
-            interrupted = True
-        except (ProcessError, ProbeBroken) as exc:
-            broken = exc
-    cells, took_s = view.cells, perf_counter() - start_s
-    if cells:
-        report.evidence(out, cells)
-        out.print()
-        report.staircase(out, plan, cells)
-        report.surprises(out, cells)
-    if interrupted:
-        say(
-            out,
-            f"\nInterrupted after {len(cells)} of {view.total} experiments. "
-            "Every server has been ended.",
-        )
-    elif broken is None:
-        say(out, ("\n" + report.summary(cells, took_s), "bold"))
-        type_next(out, _next(plan, cells))
-    if broken is not None:
-        raise broken
-    return cells, interrupted
+            asyncio.run(matrix.tour(view.plan.targets, on_cell=on_cell))
+        except (KeyboardInterrupt, ProcessError, ProbeBroken) as stopped:
+            return stopped
+    return None
 
 
-def _next(plan: Plan, cells: Sequence[Cell]) -> dict[str, str]:
+def _report(out: Console, view: "View") -> None:
+    report.evidence(out, view.cells)
+    out.print()
+    report.staircase(out, view.plan, view.cells)
+    report.surprises(out, view.cells)
+
+
+def _next(cells: Sequence[Cell]) -> dict[str, str]:
     red = next((cell for cell in cells if not cell.verdict.green), None)
     commands = {}
     if red is not None:
@@ -114,6 +106,11 @@ class View:
         self.cells: list[Cell] = []
         self.total = len(plan.targets) * len(plan.probes)
         self._start_s = perf_counter()
+
+    @property
+    def took_s(self) -> float:
+        """How long it has taken so far."""
+        return perf_counter() - self._start_s
 
     @contextmanager
     def shown(self, out: Console) -> Iterator[OnCell]:
@@ -144,7 +141,7 @@ class View:
             yield Text.assemble(f"  {target.name:<{wide}}  ", *marks, waiting)
         yield Text()
         bar = Table.grid(padding=(0, 2))
-        done = f"{len(self.cells)} of {self.total}, {perf_counter() - self._start_s:.0f} s"
+        done = f"{len(self.cells)} of {self.total}, {self.took_s:.0f} s"
         bar.add_row(ProgressBar(self.total, len(self.cells), width=options.max_width // 2), done)
         yield bar
         yield Text(self._now(), "cyan", no_wrap=True, overflow="ellipsis")

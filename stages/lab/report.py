@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stages import catalog
-from stages.lab.cli import PYTHON, item, line, printable, say
+from stages.lab.cli import DISAGREES, OK, PYTHON, item, line, printable, say
 from stages.lab.matrix import Cell
 from stages.lab.probes import Probe, find
 from stages.lab.targets import Target
@@ -149,6 +149,12 @@ def summary(cells: Sequence[Cell], took_s: float) -> str:
     else:
         what = f"{_verdicts(len(cells))}, all as expected"
     return f"{what}, in {took_s:.0f} s."
+
+
+def exit_code(cells: Sequence[Cell]) -> int:
+    """Return 0 when all is as expected; of a file of the learner's own, when all is green."""
+    good = (cell.verdict.green if cell.expected is None else cell.as_expected for cell in cells)
+    return OK if all(good) else DISAGREES
 
 
 def verdict(out: Console, cell: Cell, probe: Probe) -> None:

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import PurePath
 
 from stages import catalog
-from stages.lab.canvas import GREEN, GREY, INK, RED, Canvas, width_px
+from stages.lab.canvas import GREEN, GREY, INK, RED, Canvas, shortened, width_px
 from stages.lab.matrix import Cell
 from stages.lab.pictures import Picture
 from stages.lab.probes import Probe, all_probes
@@ -28,7 +28,7 @@ def draw(cells: Sequence[Cell]) -> Picture:
     height = HEAD + len(groups) * GROUP + len(probes) * ROW + FOOT
     first_x = LEFT + 32 + max((width_px(probe.name) for probe in probes), default=0)
     width = max(first_x + CELL_PX * len(targets) + RIGHT, LEGEND_PX)
-    grid = _Grid(Canvas(height, width), first_x)
+    grid = _Grid(Canvas(height, width), first_x, width - RIGHT)
     grid.heads(targets)
     for number, group in groups:
         top = grid.y
@@ -61,8 +61,9 @@ def _alt(cells: Iterable[Cell], targets: Iterable[str]) -> str:
 class _Grid:
     """A canvas that is filled from the top down; `y` is where the next row begins."""
 
-    def __init__(self, canvas: Canvas, first_x: float) -> None:
-        self.canvas, self.y, self._first_x = canvas, float(HEAD), first_x
+    def __init__(self, canvas: Canvas, first_x: float, edge_x: float) -> None:
+        self.canvas, self.y = canvas, float(HEAD)
+        self._first_x, self._edge_x = first_x, edge_x
         self._corner: tuple[float, float] | None = None
 
     def heads(self, targets: Iterable[str]) -> None:
@@ -80,6 +81,7 @@ class _Grid:
         self.canvas.text(LEFT, y, words, bold=True, label="group")
         x = LEFT + width_px(words, bold=True) + 10
         claim = next(stage.title for stage in catalog.STAGES if stage.number == number)
+        claim = shortened(claim, self._edge_x - x, 8.5)
         self.canvas.box(x - 3, y - 8, width_px(claim, 8.5) + 6, 16, fill="white")
         self.canvas.text(x, y, claim, size=8.5, color=GREY)
 

@@ -182,9 +182,10 @@ class _Panel:
         self._canvas.text(x, y + 11, told.worth, size=LABEL_PT, label="worth")
 
     def _rest(self, answer: Answer) -> None:
-        """Say how many tokens there were where the ledger does not have all of them."""
-        if answer.entry is not None and len(answer.entry.sent) >= SENT_KEPT:
-            x = self._clock.x(answer.entry.sent[-1][0] - answer.client.sent_s) + 24
-            y = (self._y["server"] + self._y["upstream"]) / 2 + 14
-            words = f"… {answer.entry.tokens:,} tokens in all"
-            self._canvas.text(x, y, words, size=LABEL_PT, color=GREY, label="rest")
+        """Say that arrows are missing where the ledger does not have all steps."""
+        if answer.entry is None or len(answer.entry.sent) < SENT_KEPT:
+            return
+        words = (f"{answer.entry.tokens:,} tokens in all", f"drawn: {SENT_KEPT} first steps")
+        for i, line in enumerate(words):
+            y = self._y["upstream"] + 17 + 13 * i
+            self._canvas.text(NAMES_X, y, line, size=8.5, color=GREY, label="rest")

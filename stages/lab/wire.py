@@ -21,7 +21,6 @@ from stages.lab.canvas import (
     RED_TINT,
     Canvas,
     shortened,
-    width_px,
 )
 from stages.lab.dialects import Said
 from stages.lab.glyphs import fit, write, write_compared
@@ -120,7 +119,7 @@ def _rows(answer: Answer) -> Iterator[Row]:
             yield Row(line, RED, f"not read: comes after {end}", True)
         elif said is not None:
             end = said.kind if said.kind in ("done", "error") else ""
-            yield Row(line, GREEN, _gets(said))
+            yield _heard(line, said)
         elif line.fate == "blank" and before in ("dispatch", "blank"):
             yield Row(line, RED, "dropped: no event to end", True)
         elif line.fate in ("unknown field", "ignored value", "unfinished"):
@@ -130,12 +129,15 @@ def _rows(answer: Answer) -> Iterator[Row]:
         before = line.fate
 
 
-def _gets(said: Said) -> str:
-    if said.kind in ("done", "error"):
-        return f"the client is told: {said.kind}"
-    start = "the client gets " if said.kind == "token" else "the client cannot read "
-    room = RIGHT - MIDDLE - 18 - width_px(start, bold=True)
-    return start + shortened(repr(said.value), room, bold=True)
+def _heard(line: Line, said: Said) -> Row:
+    """Return the row of the blank line at which the client hears something."""
+    match said.kind:
+        case "token":
+            return Row(line, GREEN, f"the client gets {said.value!r}")
+        case "unreadable":
+            return Row(line, RED, "lost: the client cannot read it", True)
+        case kind:
+            return Row(line, GREEN, f"the client is told: {kind}")
 
 
 def _draw_heads(canvas: Canvas, title: str, stream: bool) -> None:
@@ -158,7 +160,8 @@ def _draw_row(canvas: Canvas, y: float, row: Row) -> None:
     text = row.line.raw.decode("utf-8", errors="surrogateescape")
     write(canvas, LEFT + 2, y, fit(text, MIDDLE - LEFT - 16, 110), row.color)
     bold = row.damaged or row.line.fate == "dispatch"
-    canvas.text(MIDDLE + 18, y, row.words, color=row.color, bold=bold, label=row.line.fate)
+    words = shortened(row.words, RIGHT - MIDDLE - 18, bold=bold)
+    canvas.text(MIDDLE + 18, y, words, color=row.color, bold=bold, label=row.line.fate)
 
 
 def _draw_ending(canvas: Canvas, y: float, ended: str | None) -> None:
