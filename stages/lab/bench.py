@@ -23,6 +23,7 @@ from stages.lab.verdict import Moment, Timeline
 
 # The lab shrinks the stages' time constants, so that a probe takes a second and not a minute.
 SHRUNK = {"PING_S": "0.25"}
+END_S = 2.0  # a server without streams ends in 0.3 s
 ANSWER_S = 10.0  # the slowest script of a probe takes 2 s; the rest is for a busy machine
 WHAT_CHARACTERS = 100  # of an event in a timeline: a token may be a megabyte
 ENDINGS = {
@@ -102,7 +103,10 @@ class Bench:
         key = shape, upstream_url or self.upstream.url
         ended = key in self._servers and self._servers[key].exit_code is not None
         if key not in self._servers or (ended and self._open):
-            server = serve(self.target.app, key[1], shape, env=SHRUNK)
+            # A stage that leaks streams does not end by itself, and that is no news at the end.
+            server = serve(
+                self.target.app, key[1], shape, env=SHRUNK, grace_s=END_S, must_end=False
+            )
             self._servers[key] = self._stack.enter_context(server)
         return self._servers[key]
 

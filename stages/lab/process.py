@@ -78,7 +78,7 @@ class Process:
     A context manager, to be used once. `sndbuf_bytes` sets `SO_SNDBUF` of the listening socket;
     accepted sockets inherit it. Raises ProcessError when the process is not ready after `ready_s`
     or ends before, and on the way out when it had to be killed after `grace_s`, unless another
-    exception is on its way out already.
+    exception is on its way out already, or it need not end by itself (`must_end` is false).
     """
 
     def __init__(
@@ -90,9 +90,11 @@ class Process:
         sndbuf_bytes: int | None = None,
         ready_s: float = READY_S,
         grace_s: float = GRACE_S,
+        must_end: bool = True,
     ) -> None:
         self.name, self._argv, self._env = name, list(argv), env or {}
         self._sndbuf_bytes, self._ready_s, self._grace_s = sndbuf_bytes, ready_s, grace_s
+        self._must_end = must_end
         self._kept_log = ""
 
     def __enter__(self) -> Self:
@@ -119,9 +121,9 @@ class Process:
         with self._stack:
             self.signal(signal.SIGTERM)
             in_time = self.wait(self._grace_s)
-            if not in_time:
+            if self._must_end and not in_time:
                 self._write_stacks()
-        if not in_time and exc is None:
+        if self._must_end and not in_time and exc is None:
             raise ProcessError(
                 f"{self.name} had not ended {self._grace_s:g} s after SIGTERM and was killed. "
                 "Probably it waits for a stream that nothing ends, or does not listen to SIGTERM. "

@@ -47,13 +47,14 @@ def serve(
     env: Mapping[str, str] | None = None,
     ready_s: float = READY_S,
     grace_s: float = GRACE_S,
+    must_end: bool = True,
 ) -> Process:
     """Return a server as a context manager; inside, it is ready at `.url`.
 
     `target` is `package.module:app` or `path/to/file.py:app`. A file is imported as `uvicorn` does
     in the file's own folder, so it finds its neighbours. Raises ProcessError, with the end of the
     server's log, when the server is not ready after `ready_s` or ends before; and on leaving the
-    context when SIGTERM and `grace_s` were not enough to end it.
+    context when SIGTERM and `grace_s` were not enough to end it, unless `must_end` is false.
     """
     return Process(
         f"The server {target}",
@@ -70,4 +71,5 @@ def serve(
         sndbuf_bytes=shape.sndbuf_bytes,
         ready_s=ready_s,
         grace_s=grace_s,
+        must_end=must_end,
     )
