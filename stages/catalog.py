@@ -53,6 +53,13 @@ STAGES = (
         "one JSON document an event; a refusal is a status, a failure is an event",
         base="s01_naive",
     ),
+    Stage(
+        3,
+        "s03_disconnect_aware",
+        "Whoever opens the upstream closes it, at once, on every path",
+        "asking races the client's leave; one owner holds the stream and logs its outcome",
+        base="s02_json_safe",
+    ),
 )
 
 WRONG_TURNS = (
@@ -85,19 +92,52 @@ WRONG_TURNS = (
         seen_in="most streaming tutorials that handle errors at all",
         fails=("secrets-stay-in",),
     ),
+    WrongTurn(
+        "s03_polling",
+        base="s03_disconnect_aware",
+        mistake="looks for the client between two chunks, and awaits the upstream without a look",
+        seen_in="the documentation of streaming libraries, and most answers on the subject",
+        fails=("leave-before-headers", "leave-before-headers-behind-middleware"),
+    ),
+    WrongTurn(
+        "s03_detached_reader",
+        base="s03_disconnect_aware",
+        mistake="reads the upstream in a task of its own, which nobody ends when the client leaves",
+        seen_in="tutorials on decoupling the model from the response",
+        fails=(
+            "leave-mid-stream",
+            "leave-in-silence",
+            "leave-in-silence-on-asgi-2.4",
+            "leave-while-blocked",
+        ),
+    ),
+    WrongTurn(
+        "s03_yield_on_cancel",
+        base="s03_disconnect_aware",
+        mistake="catches the cancellation, takes it for a failure, and tells it to nobody",
+        seen_in="chat backends that want every stream to end with an event",
+        fails=("outcome-is-recorded",),
+    ),
 )
 
 # The verdict of every probe on every stage, in the order of STAGES.
 EXPECTED = {
-    "text-survives": "✗✓",
-    "text-cannot-forge-events": "✗✓",
-    "bad-request-is-422": "✗✓",
-    "refusal-has-status": "✗✓",
-    "failure-is-told": "✗✓",
-    "secrets-stay-in": "✓✓",
-    "truncation-is-told": "✗✓",
-    "usage-chunk-survives": "✗✓",
-    "silence-is-bridged": "✗✓",
+    "text-survives": "✗✓✓",
+    "text-cannot-forge-events": "✗✓✓",
+    "bad-request-is-422": "✗✓✓",
+    "refusal-has-status": "✗✓✓",
+    "failure-is-told": "✗✓✓",
+    "secrets-stay-in": "✓✓✓",
+    "truncation-is-told": "✗✓✓",
+    "usage-chunk-survives": "✗✓✓",
+    "silence-is-bridged": "✗✓✓",
+    "leave-mid-stream": "✓✓✓",
+    "leave-in-silence": "✓✓✓",
+    "leave-in-silence-on-asgi-2.4": "✗✓✓",
+    "leave-before-headers": "✓✗✓",
+    "leave-before-headers-behind-middleware": "✓✗✓",
+    "leave-while-blocked": "✓✓✓",
+    "outcome-is-recorded": "✗✗✓",
 }
 
 

@@ -23,6 +23,10 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # the lesson has grown, so change it here on purpose or not at all.
 SIZES = {
     "s02_json_safe": (80, 16),
+    "s03_disconnect_aware": (66, 18),
+    "s03_polling": (21, 32),
+    "s03_detached_reader": (18, 7),
+    "s03_yield_on_cancel": (7, 6),
     "s02_escape_newlines": (5, 7),
     "s02_done_in_finally": (5, 5),
     "s02_raise_after_error": (5, 4),

@@ -15,6 +15,7 @@ _FACE = {
     "Script": "script",
     "Verdict": "verdict",
     "ask": "bench",
+    "ask_and_leave": "leaving",
     "probe": "matrix",
     "tour": "matrix",
 }

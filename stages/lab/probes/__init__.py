@@ -6,6 +6,7 @@ introduces probes, with the stage's stem.
 """
 
 import importlib
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -42,9 +43,12 @@ def _probes_of(stage: catalog.Stage) -> list[Probe]:
             raise
         return []  # the first stage introduces none
     measures: tuple[Measure, ...] = module.PROBES
-    return [
-        Probe(measure.__name__.replace("_", "-"), stage.number, measure) for measure in measures
-    ]
+    return [Probe(_name(measure), stage.number, measure) for measure in measures]
+
+
+def _name(measure: Measure) -> str:
+    """Return the name of a probe: hyphens for underscores, but `asgi_2_4` is `asgi-2.4`."""
+    return re.sub(r"(?<=\d)_(?=\d)", ".", measure.__name__).replace("_", "-")
 
 
 def all_probes(up_to: int | None = None) -> list[Probe]:

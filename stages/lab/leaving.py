@@ -1,0 +1,61 @@
+"""Leaving: ask, leave at a chosen moment, and watch what the upstream sees of it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+from stages.lab.bench import Answer, Bench
+from stages.lab.clients import Client
+from stages.lab.dialects import read
+from stages.lab.script import Script
+from stages.lab.serve import PLAIN, Shape
+from stages.lab.targets import Target
+
+WATCH_S = 1.0  # how long we look before we say "still open"; a leak lasts as long as the upstream
+COME_S = 10.0  # for what must come before the client leaves
+
+Moment = Callable[[Bench, str, Client], Awaitable[object]]
+
+
+def has_read(text: str) -> Moment:
+    """Return the moment at which the client has read this text."""
+
+    async def moment(bench: Bench, prompt: str, client: Client) -> object:
+        del prompt
+        return await client.read(
+            lambda: text in read(bench.dialect, client.events).text, deadline_s=COME_S
+        )
+
+    return moment
+
+
+async def upstream_is_asked(bench: Bench, prompt: str, client: Client) -> object:
+    """Return when the upstream has the request of this prompt."""
+    del client
+    return await bench.entries(prompt, "received", 1, COME_S)
+
+
+async def leave(
+    bench: Bench,
+    script: Script,
+    moment: Moment,
+    how: Literal["fin", "rst"] = "fin",
+    shape: Shape = PLAIN,
+) -> Answer:
+    """Ask with a script and leave at a moment; returns what was seen until WATCH_S after that."""
+    prompt = await bench.register(script)
+    async with bench.client(prompt, server=bench.shaped(shape)) as client:
+        await moment(bench, prompt, client)
+        client.leave(how)
+    return await watch(bench, prompt, client)
+
+
+async def watch(bench: Bench, prompt: str, client: Client) -> Answer:
+    """Watch the upstream after the client has left; returns what was seen."""
+    entries = await bench.entries(prompt, "left", 1, WATCH_S)
+    return Answer(client, read(bench.dialect, client.events), entries[-1] if entries else None)
+
+
+async def ask_and_leave(target: Target | str | int, script: Script) -> Answer:
+    """Ask a target once and leave when the upstream has the request; returns what was seen."""
+    with Bench(target) as bench:
+        return await leave(bench, script, upstream_is_asked)

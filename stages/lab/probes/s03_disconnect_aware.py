@@ -1,0 +1,184 @@
+"""The probes that s03 introduces: whoever opens the upstream closes it, at once, on every path."""
+
+import asyncio
+import re
+import time
+from typing import Literal
+
+from stages.lab.bench import Answer, Bench
+from stages.lab.leaving import COME_S, WATCH_S, Moment, has_read, leave, upstream_is_asked, watch
+from stages.lab.ledger import Entry
+from stages.lab.script import Cut, Pause, Role, Script, Token
+from stages.lab.serve import PLAIN, Shape
+from stages.lab.verdict import Verdict, judge
+
+AT_ONCE_S = 0.25  # measured: 1 to 5 ms; the rest is for a busy machine
+LONG_S = 30.0  # how long an upstream goes on that nobody closes: longer than any probe
+SMALL_BYTES = 4096  # SO_SNDBUF and SO_RCVBUF: a stalled client is noticed after 70 KB, not 4 MB
+
+LEAVES: dict[str, Literal["fin", "rst"]] = {"a closed window": "fin", "a lost connection": "rst"}
+TALKING = Script((Role(), *(Token(f"{i} ", delay_s=0.05) for i in range(600))))
+SILENT = Script((Role(), Token("a"), Pause(LONG_S)))
+THINKING = Script((Role(), Token("a")), headers_after_s=LONG_S)
+
+
+async def leave_mid_stream(bench: Bench) -> Verdict:
+    """The client leaves while tokens come: is the upstream closed at once?
+
+    Rule: the upstream sees the close within 0.25 s. Until then its tokens are paid for.
+    Source: https://asgi.readthedocs.io/en/latest/specs/www.html#disconnect-receive-event
+    """
+    return await _leave(bench, TALKING, has_read("2 "))
+
+
+async def leave_in_silence(bench: Bench) -> Verdict:
+    """The client leaves while the upstream is silent: is the upstream closed at once?
+
+    Rule: as in mid-stream. Nothing can be sent in a silence, so no failed send will tell.
+    Source: https://asgi.readthedocs.io/en/latest/specs/www.html#disconnect-receive-event
+    """
+    return await _leave(bench, SILENT, has_read("a"))
+
+
+async def leave_in_silence_on_asgi_2_4(bench: Bench) -> Verdict:
+    """The same on a server that tells a leave by a failing send only: is the upstream closed?
+
+    Rule: as in silence. From spec_version 2.4 on, Starlette waits for a send to fail.
+    Source: https://asgi.readthedocs.io/en/latest/specs/www.html#disconnected-client-send-exception
+    """
+    return await _leave(bench, SILENT, has_read("a"), Shape(asgi_2_4=True))
+
+
+async def leave_before_headers(bench: Bench) -> Verdict:
+    """The client leaves before the upstream has sent its headers: is the upstream closed at once?
+
+    Rule: as in mid-stream. A model may think for a minute before its headers come.
+    Source: https://asgi.readthedocs.io/en/latest/specs/www.html#disconnect-receive-event
+    """
+    return await _leave(bench, THINKING, upstream_is_asked)
+
+
+async def leave_before_headers_behind_middleware(bench: Bench) -> Verdict:
+    """The same behind `@app.middleware("http")`: is the upstream closed at once?
+
+    Rule: as before headers. The middleware stands between the handler and the server's messages.
+    Source: https://www.starlette.io/middleware/#basehttpmiddleware
+    """
+    return await _leave(bench, THINKING, upstream_is_asked, Shape(middleware=True))
+
+
+async def _leave(bench: Bench, script: Script, moment: Moment, shape: Shape = PLAIN) -> Verdict:
+    answers = {name: await leave(bench, script, moment, how, shape) for name, how in LEAVES.items()}
+    return judge(
+        {name: _complaint(answer) for name, answer in answers.items()},
+        "the upstream was closed at once, by FIN and by RST",
+        {name: answer.timeline for name, answer in answers.items()},
+    )
+
+
+def _complaint(answer: Answer) -> str | None:
+    entry, left_s = answer.entry, answer.client.ended_s
+    if answer.client.ended != "left" or left_s is None:
+        return f"the answer had ended before the client could leave: {answer.client.ended}"
+    if entry is None:
+        return "the upstream was never asked"
+    if entry.left_s is None:
+        return f"the upstream was still open {WATCH_S:g} s after the client had left"
+    if entry.left_s - left_s > AT_ONCE_S:
+        return f"the upstream was closed, but later than {AT_ONCE_S:g} s after the client's leave"
+    return None
+
+
+# Much text in few chunks: a read holds 64 KB of them, and the SDK works off all of it, 0.1 ms a
+# chunk, before it awaits anything. With small chunks the CPU would be measured and not the leave.
+ENDLESS = Script((Role(), *(Token("x" * 4000) for _ in range(2500))))
+BLOCKED = Shape(collector=False, sndbuf_bytes=SMALL_BYTES)
+
+
+async def leave_while_blocked(bench: Bench) -> Verdict:
+    """A client stops reading and is then reset: is the upstream closed, with the collector off?
+
+    Rule: as in mid-stream. The server is blocked in `send`, so nobody awaits the upstream, and what
+    holds it is a suspended generator. The garbage collector must not do the server's work.
+    Source: https://peps.python.org/pep-0525/#finalization
+    """
+    prompt = await bench.register(ENDLESS)
+    server = bench.shaped(BLOCKED)
+    client = bench.client_with(bench.dialect.ask(prompt), server=server, rcvbuf_bytes=SMALL_BYTES)
+    async with client:
+        entry = await _stalled(bench, prompt)
+        client.leave("rst")
+    answer = await watch(bench, prompt, client)
+    outcome = _complaint(answer) if entry is not None else "the upstream was never held up"
+    return judge(
+        {"a stalled client is reset": outcome},
+        "the upstream was closed at once, with the collector off",
+        {"": answer.timeline},
+    )
+
+
+STALL_S = 0.3  # a firehose that sends nothing for so long is held up, not slow
+
+
+async def _stalled(bench: Bench, prompt: str) -> Entry | None:
+    """Wait until the upstream can send nothing more; returns its entry, or None at the deadline."""
+    before = -1
+    deadline_s = time.monotonic() + COME_S
+    while time.monotonic() < deadline_s:
+        entries = await bench.entries(prompt)
+        if entries and entries[-1].sent_bytes == before:
+            return entries[-1]
+        before = entries[-1].sent_bytes if entries and entries[-1].tokens else -1
+        await asyncio.sleep(STALL_S)  # the interval over which "nothing" is measured
+    return None
+
+
+RECORD = re.compile(r"outcome=(\w+) events=(\d+) duration_s=([\d.]+)")
+OUTCOMES: dict[str, Script] = {
+    "completed": Script.answer("Hello", " wor", "ld"),
+    "client_closed": Script((Role(), Token("Hello"), Token(" wor"), Token("ld"), Pause(LONG_S))),
+    "upstream_failed": Script((Role(), Token("Hello"), Token(" wor"), Token("ld"), Cut())),
+}
+
+
+async def outcome_is_recorded(bench: Bench) -> Verdict:
+    """Does the log say of every stream, once, how it ended and what had been sent by then?
+
+    Rule: one record for each stream with its outcome (completed, client_closed, upstream_failed),
+    the number of token events, and the seconds that it took.
+    Source: https://brandur.org/canonical-log-lines (one line a request, with all that counts).
+    """
+    outcomes: dict[str, str | None] = {}
+    timelines = {}
+    for name, script in OUTCOMES.items():
+        read_before = len(bench.server.log)
+        if name == "client_closed":
+            answer = await leave(bench, script, has_read("Hello world"))
+        else:
+            answer = await bench.ask(script)
+        outcomes[name] = await _not_recorded(bench, read_before, name)
+        timelines[name] = answer.timeline
+    return judge(
+        outcomes, f"{len(OUTCOMES)} streams left one record each, and it is true", timelines
+    )
+
+
+async def _not_recorded(bench: Bench, read_before: int, outcome: str) -> str | None:
+    deadline_s = time.monotonic() + AT_ONCE_S
+    while not (records := RECORD.findall(bench.server.log[read_before:])):
+        if time.monotonic() > deadline_s:
+            return "the log has no record of the stream"
+        await asyncio.sleep(0.01)  # a look at a file: nothing tells us when it grows
+    said = [(how, int(events)) for how, events, _ in records]
+    return None if said == [(outcome, 3)] else f"the log says {said} instead of [{(outcome, 3)}]"
+
+
+PROBES = (
+    leave_mid_stream,
+    leave_in_silence,
+    leave_in_silence_on_asgi_2_4,
+    leave_before_headers,
+    leave_before_headers_behind_middleware,
+    leave_while_blocked,
+    outcome_is_recorded,
+)

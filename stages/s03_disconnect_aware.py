@@ -1,0 +1,144 @@
+"""Whoever opens the upstream closes it, at once, on every path.
+
+New since s02: asking races the client's leave; one owner holds the stream and logs its outcome.
+Run: uvicorn stages.s03_disconnect_aware:app
+Still wrong: a client that stays but stops reading holds the upstream for as long as it likes.
+"""
+
+import json
+import logging
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import anyio
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from openai import APIError, AsyncOpenAI, AsyncStream, RateLimitError
+from openai.types import CompletionUsage
+from openai.types.chat import ChatCompletionChunk
+from pydantic import BaseModel, Field
+from sse_starlette import EventSourceResponse
+
+MODEL = os.environ.get("CHAT_MODEL", "gpt-4o-mini")
+PING_S = float(os.environ.get("PING_S", "15"))  # many proxies cut what is silent for 60 s
+
+app = FastAPI()
+client = AsyncOpenAI(max_retries=0)  # whoever is refused decides when to ask again
+log = logging.getLogger("stages")
+log.setLevel(logging.INFO)
+log.addHandler(logging.StreamHandler())
+
+
+Stream = AsyncStream[ChatCompletionChunk]
+
+
+class Message(BaseModel):
+    role: Literal["system", "user", "assistant"]
+    content: str = Field(min_length=1, max_length=100_000)
+
+
+class ChatRequest(BaseModel):
+    messages: list[Message] = Field(min_length=1, max_length=100)
+
+
+@dataclass
+class Record:
+    outcome: str = "client_closed"  # what is left when no other end is reached
+    events: int = 0
+    start_s: float = field(default_factory=time.monotonic)
+
+
+def event(name: str, **document: Any) -> dict[str, str]:
+    return {"event": name, "data": json.dumps(document)}  # ASCII: no line end, no lone surrogate
+
+
+def problem(code: str, message: str, exc: Exception | None = None) -> dict[str, str]:
+    request_id = uuid.uuid4().hex
+    if exc is not None:
+        log.warning("request %s: %s", request_id, code, exc_info=exc)
+    return {"code": code, "message": message, "request_id": request_id}
+
+
+@app.exception_handler(RequestValidationError)
+async def bad_request(request: Request, exc: RequestValidationError) -> JSONResponse:
+    first = exc.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return JSONResponse(problem("bad_request", f"{where}: {first['msg']}"), 422)
+
+
+@app.exception_handler(APIError)
+async def upstream_refused(request: Request, exc: APIError) -> JSONResponse:
+    if isinstance(exc, RateLimitError):
+        after = exc.response.headers.get("retry-after")
+        body = problem("upstream_busy", "The model is busy. Try again later.", exc)
+        return JSONResponse(body, 429, headers={"Retry-After": after} if after else None)
+    return JSONResponse(problem("upstream_refused", "The model cannot be asked.", exc), 502)
+
+
+async def ask(body: ChatRequest, request: Request) -> Stream:
+    answer: Stream | Exception = HTTPException(499, "the client has left")
+    async with anyio.create_task_group() as race:
+
+        async def watch() -> None:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+            race.cancel_scope.cancel()
+
+        race.start_soon(watch)
+        try:
+            answer = await client.chat.completions.create(
+                model=MODEL,
+                messages=body.model_dump()["messages"],
+                stream=True,
+                stream_options={"include_usage": True},
+            )
+        except APIError as exc:  # raised in here, it would come out in an ExceptionGroup
+            answer = exc
+        race.cancel_scope.cancel()
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+async def opened(body: ChatRequest, request: Request) -> AsyncIterator[tuple[Stream, Record]]:
+    record = Record()
+    try:
+        async with await ask(body, request) as stream:
+            yield stream, record
+    except APIError:
+        record.outcome = "upstream_failed"
+        raise
+    finally:
+        seconds = time.monotonic() - record.start_s
+        log.info("outcome=%s events=%d duration_s=%.3f", record.outcome, record.events, seconds)
+
+
+async def events(stream: Stream, record: Record) -> AsyncIterator[dict[str, str]]:
+    finish_reason: str | None = None
+    usage: CompletionUsage | None = None
+    try:
+        async for chunk in stream:
+            usage = chunk.usage or usage
+            for choice in chunk.choices:  # empty in a usage chunk
+                finish_reason = choice.finish_reason or finish_reason
+                if choice.delta.content:
+                    yield event("token", index=record.events, text=choice.delta.content)
+                    record.events += 1
+        if finish_reason is None:
+            raise EOFError("the upstream ended without a finish_reason")
+    except Exception as exc:
+        record.outcome = "upstream_failed"
+        yield event("error", **problem("upstream_failed", "The answer broke off.", exc))
+    else:
+        yield event("done", finish_reason=finish_reason, usage=usage and usage.model_dump())
+        record.outcome = "completed"
+
+
+@app.post("/chat")
+async def chat(held: Annotated[tuple[Stream, Record], Depends(opened)]) -> EventSourceResponse:
+    return EventSourceResponse(events(*held), ping=PING_S)
