@@ -19,10 +19,11 @@ help: ## list these targets
 
 tour: .venv/ready ## run every probe on every stage and show the staircase
 	@$(RUN) stages tour $(ARGS)
+	@[ -n "$$VIRTUAL_ENV" ] || echo 'Once in each terminal, before a command with python:  . .venv/bin/activate'
 
 # The file browser starts at notebooks/ but can go up: the exercises are edited in work/, beside it.
 lab: .venv/ready ## open the notebooks in JupyterLab
-	@$(RUN) jupyterlab --ServerApp.root_dir=. --FileContentsManager.preferred_dir=notebooks $(ARGS)
+	@PATH="$$(pwd)/.venv/bin:$$PATH" $(RUN) jupyterlab --ServerApp.root_dir=. --FileContentsManager.preferred_dir=notebooks $(ARGS)
 
 # --nbval compares every output that is not marked; --nbval-current-env takes the kernel of .venv, whichever one
 # the notebook was saved with.

@@ -1,1 +1,1 @@
-"""Six small FastAPI servers that stream LLM tokens, each one fix harder than the one before."""
+"""Small FastAPI servers that stream LLM tokens, each one fix further than the one before."""

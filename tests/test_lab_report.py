@@ -18,7 +18,12 @@ from stages.lab.verdict import Moment, Timeline, Verdict
 
 
 async def measure(bench: Bench) -> Verdict:
-    """Is the light green?"""
+    """Is the light green?
+
+    Rule: it is green,
+    by day and by night.
+    Source: none.
+    """
     raise AssertionError("nothing is measured here")
 
 
@@ -237,14 +242,16 @@ def test_the_summary_of_a_file_of_the_learners_own_counts_the_green_ones() -> No
 # One verdict
 
 
-def test_a_red_verdict_has_its_question_its_finding_and_its_cases(pipe: Paper) -> None:
+def test_a_red_verdict_has_its_question_its_finding_its_rule_and_its_cases(pipe: Paper) -> None:
     report.verdict(pipe.console, cell(), LIGHT)
 
-    assert pipe.lines[:7] == [
+    assert pipe.lines[:9] == [
         "",
         "✗ light-is-green  as expected: s02_json_safe makes it green",
         "    Is the light green?",
         "    it is not",
+        "    the rule",
+        "      it is green, by day and by night.",
         "    the cases",
         "      ✗ at night: dark",
         "      ✓ at noon",

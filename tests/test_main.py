@@ -34,29 +34,33 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 # The list
 
 
+@pytest.fixture
+def listed(command: Command, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The list of stages, so wide that nothing is wrapped."""
+    monkeypatch.setenv("COLUMNS", "300")
+    return [" ".join(line.split()) for line in command().out.splitlines()]
+
+
 def test_without_a_command_every_stage_is_listed_with_its_claim_and_its_fix(
-    command: Command,
+    listed: list[str],
 ) -> None:
-    words = " ".join(command().out.split())
-
     for stage in catalog.STAGES:
-        assert f"{stage.number} {stage.stem} {stage.title}" in words
-        assert stage.fix.split()[-1] in words
+        at = next(i for i, line in enumerate(listed) if line.startswith(f"{stage.number} "))
+        assert listed[at].startswith(f"{stage.number} {stage.stem} {stage.title} ")
+        assert listed[at + 1] == stage.fix
 
 
-def test_the_list_has_the_size_of_each_diff(command: Command) -> None:
-    lines = command().out.splitlines()
+def test_the_list_has_the_size_of_each_diff(listed: list[str]) -> None:
+    size = diffs.size("s01_naive", "s02_json_safe")
 
-    size = str(diffs.size("s01_naive", "s02_json_safe"))
-    assert [line.split()[-2:] for line in lines if "s02_json_safe" in line] == [size.split()]
+    assert any(line.startswith("2 s02_json_safe") and line.endswith(f" {size}") for line in listed)
 
 
-def test_the_list_has_every_wrong_turn_with_the_probes_that_it_fails(command: Command) -> None:
-    words = " ".join(command().out.split())
-
+def test_the_list_has_every_wrong_turn_with_the_probes_that_it_fails(listed: list[str]) -> None:
     for turn in catalog.WRONG_TURNS:
-        assert turn.stem in words
-        assert f"✗ {', '.join(turn.fails)}" in words
+        at = next(i for i, line in enumerate(listed) if line.startswith(turn.stem))
+        assert listed[at].startswith(f"{turn.stem} {turn.mistake} ")
+        assert listed[at + 1] == f"✗ {', '.join(turn.fails)}"
 
 
 def test_the_list_says_what_to_type_next(command: Command) -> None:
@@ -313,7 +317,7 @@ def test_a_tour_of_a_learners_file_with_a_red_probe_ends_with_1(
 def test_a_tour_in_a_pipe_tells_each_verdict_as_it_comes(command: Command, lab: Lab) -> None:
     out = command("tour", "1").out
 
-    assert f"\n1/{len(PROBES)} ✗ text-survives on s01_naive, 0.1 s\n" in out
+    assert re.search(rf"\n *1/{len(PROBES)} ✗ text-survives on s01_naive, 0\.1 s\n", out)
 
 
 def test_a_tour_ends_with_the_staircase(command: Command, lab: Lab) -> None:
@@ -491,8 +495,8 @@ def test_a_red_probe_on_a_real_server_shows_its_evidence() -> None:
     assert code == 0
     for pattern in (
         rf"✗ {FAST}  as expected: s02_json_safe makes it green\n",
-        r"\n    a usage chunk: the client saw nothing, and the connection was cut\n",
-        r"\n    the cases\n      ✗ a usage chunk: the client saw nothing",
+        r"\n    Does a chunk with empty `choices` pass without harm, .*\n    .*: the client saw ",
+        r"\n    the cases\n      ✗ .*: the client saw ",
         r"\n         0\.000 s  client    sends the request\n",
         r"\n    the end of the server's log\n(.*\n)*      IndexError: list index out of range\n",
     ):
@@ -513,26 +517,25 @@ def test_a_learners_file_is_probed_where_it_lies(tmp_path: Path) -> None:
 def test_a_learners_file_with_a_red_probe_ends_with_1(
     command: Command, lab: Lab, tmp_path: Path
 ) -> None:
-    (tmp_path / "s02.py").touch()
+    (tmp_path / "mine.py").touch()
     lab.wrong = tuple(PROBES[1:])  # nothing is expected of it, so wrong is green
 
-    ended = command("probe", str(tmp_path / "s02.py"))
+    ended = command("probe", str(tmp_path / "mine.py"))
 
     assert ended.code == 1
     assert f"{len(PROBES) - 1} of {len(PROBES)} verdicts green" in ended.out
 
 
-def test_a_file_that_is_all_red_may_speak_another_dialect(
+def test_a_file_that_is_all_red_may_not_be_such_a_server_at_all(
     command: Command, lab: Lab, tmp_path: Path
 ) -> None:
-    own = tmp_path / "mine.py"
-    own.touch()
+    (tmp_path / "mine.py").touch()
 
-    out = command("probe", str(own)).out
+    out = command("probe", str(tmp_path / "mine.py")).out
 
     assert out.endswith(
-        "Every probe is red. Does the file answer POST /chat with an event stream? If it speaks "
-        f"as stage 1 does, say so: python -m stages probe {own} --dialect plain\n"
+        "Every probe is red. Does the file answer POST /chat with an event stream, and is its app "
+        "called `app`?\n"
     )
 
 
@@ -596,6 +599,12 @@ def test_a_red_probe_leads_to_the_fix(command: Command, lab: Lab) -> None:
     out = command("probe", "1", FAST).out
 
     assert out.endswith("\nNext\n  python -m stages diff 1 2  the fix\n")
+
+
+def test_a_red_probe_of_a_wrong_turn_leads_back_to_its_stage(command: Command, lab: Lab) -> None:
+    out = command("probe", "s02_error_text", "secrets-stay-in").out
+
+    assert out.endswith("\nNext\n  python -m stages diff s02_error_text 2  the fix\n")
 
 
 def test_the_result_of_a_probe_can_be_kept_as_json(command: Command, lab: Lab) -> None:

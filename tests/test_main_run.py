@@ -139,16 +139,16 @@ def test_a_real_provider_is_used_when_asked_for() -> None:
     assert [entry["request_headers"]["authorization"] for entry in ledger] == ["Bearer sk-mine"]
 
 
-def test_a_real_provider_must_be_named(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_provider_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_BASE_URL")
     monkeypatch.delenv("OPENAI_API_KEY")
 
-    ended = command("run", "1", "--real")
+    with pytest.raises(UsageError) as refused:
+        cli_serve.real_provider()
 
-    assert (ended.code, ended.err) == (
-        2,
-        "Error: --real needs a provider, but neither OPENAI_API_KEY nor OPENAI_BASE_URL is set. "
-        "Set one of them, or leave out --real to use the scripted upstream.\n",
+    assert str(refused.value) == (
+        "--real needs a provider, but neither OPENAI_API_KEY nor OPENAI_BASE_URL is set. "
+        "Set one of them, or leave out --real to use the scripted upstream."
     )
 
 
@@ -229,14 +229,12 @@ def test_a_port_in_use_is_wrong_usage_and_says_what_to_do(command: Command) -> N
     )
 
 
-@pytest.mark.parametrize("port", ["65536", "-1"])
-def test_a_number_that_is_no_port_is_wrong_usage(command: Command, port: str) -> None:
-    ended = command("run", "1", "--port", port)
-
-    assert (ended.code, ended.err) == (
-        2,
-        f"Error: {port} is no port. Give one up to 65535; 0 takes any free one.\n",
-    )
+@pytest.mark.parametrize("port", [65536, -1])
+def test_a_number_that_is_no_port_is_wrong_usage(port: int) -> None:
+    with pytest.raises(
+        UsageError, match=rf"^{port} is no port\. Give one up to 65535; 0 takes any"
+    ):
+        addresses.bind("127.0.0.1", port, 8000)
 
 
 def test_a_port_of_the_system_is_refused_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:

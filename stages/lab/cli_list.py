@@ -15,7 +15,7 @@ def stages() -> None:
     """Print the stages and what each one fixes, the wrong turns, and what to type next."""
     out = console()
     say(out, ("LLM streaming, stage by stage", "bold"))
-    say(out, "Each stage is one file, and one fix harder than the stage before it.\n")
+    say(out, "Each stage is one file, and one fix further than the one before it.\n")
     table = _table("stage", "what it claims, and what is new in it", "diff")
     for stage in catalog.STAGES:
         size = f"{len(diffs.lines(stage.stem))} lines"

@@ -13,7 +13,6 @@ from rich.text import Text
 from stages.lab import matrix, report
 from stages.lab.cli import (
     INTERRUPTED,
-    PYTHON,
     UsageError,
     can_write,
     console,
@@ -108,8 +107,8 @@ def _close(out: Console, target: Target, cells: Sequence[Cell], took_s: float) -
     if target.stem is None and len(red) == len(cells):
         say(
             out,
-            "Every probe is red. Does the file answer POST /chat with an event stream? If it "
-            f"speaks as stage 1 does, say so: {PYTHON} probe {target.name} --dialect plain",
+            "Every probe is red. Does the file answer POST /chat with an event stream, and is its "
+            "app called `app`?",
         )
     elif red and red[0].as_expected and red[0].expected is not None:
-        type_next(out, {report.fix_of(red[0].probe): "the fix"})
+        type_next(out, {report.fix_of(red[0]): "the fix"})

@@ -87,7 +87,8 @@ def _next(cells: Sequence[Cell]) -> dict[str, str]:
     if red is not None:
         where = f"{report.typed(red.target)} {red.probe}"
         commands[f"{PYTHON} probe {where}"] = "one ✗ with its evidence"
-        commands[report.fix_of(red.probe)] = "the fix, in colour"
+        if red.expected is not None:
+            commands[report.fix_of(red)] = "the fix, in colour"
     commands["make lab"] = "the notebooks, from s00 on"
     return commands
 

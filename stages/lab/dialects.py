@@ -97,7 +97,10 @@ class Stages:
 
 
 class Plain(Stages):
-    """The dialect of s01 and of most tutorials: `data: {text}`, and `[DONE]` at the end."""
+    """The dialect of s01 and of most tutorials: `data: {text}`, and `[DONE]` at the end.
+
+    It reads named events as well, so it fits a file on its way from s01 to s02.
+    """
 
     name = "plain"
 

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import socket
 import sys
+import traceback
 from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
@@ -67,6 +68,17 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
+def _tell(exc: Exception, target: str) -> None:
+    """Print a traceback that starts in the target: what is above it is ours, or the importer's."""
+    file, _ = split(target)
+    frames = exc.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename != file:
+        frames = frames.tb_next
+    if frames is None and not isinstance(exc, SyntaxError):  # which was found before any frame
+        frames = exc.__traceback__
+    traceback.print_exception(exc.with_traceback(frames))
+
+
 def behind_middleware(app: ASGIApp) -> ASGIApp:
     """Wrap an app as `@app.middleware("http")` does."""
 
@@ -110,7 +122,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     handover: Handover = options.handover
     listener = handover.accept()
-    app = load(options.target)
+    try:
+        app = load(options.target)
+    except Exception as exc:
+        _tell(exc, options.target)
+        sys.exit(1)
     if options.middleware:
         app = behind_middleware(app)
     if options.asgi_2_4:

@@ -22,7 +22,7 @@ from stages.lab.script import (
     Usage,
 )
 
-PLAIN_DELAY_S = 0.02  # 50 tokens/s: a common speed, and the eye sees the events come one by one
+PLAIN_DELAY_S = 0.06  # 16 tokens/s: slow for a model, and the eye sees the events come one by one
 
 PARAGRAPHS = (
     "A stream is a promise kept in small parts. The first part says that work has begun, the last "

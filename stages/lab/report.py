@@ -44,9 +44,12 @@ def typed(name: str) -> str:
     return NUMBERS.get(name, name)
 
 
-def fix_of(probe: str) -> str:
-    """Return the command that shows the diff which makes a probe green."""
-    number = find(probe).introduced_by
+def fix_of(cell: Cell) -> str:
+    """Return the command that shows the diff which makes a red cell of the catalogue green."""
+    for turn in catalog.WRONG_TURNS:
+        if cell.target == turn.stem and cell.probe in turn.fails:
+            return f"{PYTHON} diff {turn.stem} {typed(turn.base)}"
+    number = find(cell.probe).introduced_by
     return f"{PYTHON} diff {number - 1} {number}"
 
 
@@ -165,6 +168,8 @@ def verdict(out: Console, cell: Cell, probe: Probe) -> None:
     say(out, printable(cell.verdict.finding), indent=4)
     if cell.verdict.green and cell.as_expected:
         return
+    _section(out, "the rule")
+    say(out, probe.rule, indent=6)
     _section(out, "the cases")
     for case in cell.verdict.details:
         head, _, rest = printable(case).partition(" ")

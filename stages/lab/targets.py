@@ -54,7 +54,7 @@ def find(name: str | int) -> Target:
         raise TargetError(
             f"There is no file {place}, as seen from {Path.cwd()}. {_what_there_is()}"
         )
-    return Target(place, address, DIALECTS["stages"])
+    return Target(place, address, DIALECTS["plain"])  # reads named events as well
 
 
 def _address_of(entry: catalog.Stage | catalog.WrongTurn) -> str:

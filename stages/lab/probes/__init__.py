@@ -34,6 +34,12 @@ class Probe:
         """The first line of the docstring."""
         return (self.measure.__doc__ or "").strip().splitlines()[0]
 
+    @property
+    def rule(self) -> str:
+        """What the docstring says must hold, in one line."""
+        _, _, rest = (self.measure.__doc__ or "").partition("Rule: ")
+        return " ".join(rest.partition("Source: ")[0].split())
+
 
 def _probes_of(stage: catalog.Stage) -> list[Probe]:
     try:

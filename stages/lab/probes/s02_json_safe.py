@@ -3,7 +3,7 @@
 import json
 from itertools import pairwise
 
-from stages.lab.bench import Answer, Bench
+from stages.lab.bench import ANSWER_S, Answer, Bench
 from stages.lab.clients import Client
 from stages.lab.script import (
     Cut,
@@ -37,7 +37,7 @@ TEXTS = {
     "an emoji": ("caf\u00e9 \U0001f600",),
     "a surrogate pair in two tokens": ("a\ud83d", "\ude00b"),
     "an empty token": ("a", "", "b"),
-    "1 MB in one token": ("x" * 999_990 + "\n" + "y" * 9,),
+    "1 MB with one line feed": ("x" * 999_990 + "\n" + "y" * 9,),
 }
 
 
@@ -45,6 +45,7 @@ async def text_survives(bench: Bench) -> Verdict:
     """Does every text arrive as the model wrote it?
 
     Rule: the text that the client reads equals the text of the tokens, character for character.
+    Each token is an event `token` with the data `{"index": 0, "text": "…"}`.
     Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
     (LF, CR and CRLF end a line; a line with an unknown field name is dropped).
     """
@@ -71,7 +72,9 @@ def _joined(text: str) -> str:
 
 
 def _ended(answer: Answer) -> str:
-    return str(answer.client.ended or "still open at the deadline")
+    if answer.client.ended == "left":  # by us, when our patience was over
+        return f"still open after {ANSWER_S:g} s"
+    return str(answer.client.ended)
 
 
 def _short(text: str) -> str:
@@ -89,7 +92,8 @@ FORGERIES = {
 async def text_cannot_forge_events(bench: Bench) -> Verdict:
     """Can a text that the model writes make the client see an event that the server never sent?
 
-    Rule: the client sees tokens, then one `done`, and nothing else.
+    Rule: the client sees tokens, then one event `done` whose data is a JSON object, and nothing
+    else.
     Source: the same section of the standard; CWE-93, improper neutralization of CRLF sequences.
     """
     scripts = {name: Script.answer("before ", text, " after") for name, text in FORGERIES.items()}
@@ -318,13 +322,22 @@ async def truncation_is_told(bench: Bench) -> Verdict:
 async def usage_chunk_survives(bench: Bench) -> Verdict:
     """Does a chunk with empty `choices` pass without harm, and does its usage arrive?
 
-    Rule: all of the text, then one `done` with the provider's usage.
+    Rule: all of the text, then one `done` with the provider's `usage` in its data. The provider
+    sends it when the request has `stream_options: {"include_usage": true}`.
     Source: https://platform.openai.com/docs/api-reference/chat-streaming (`choices` is empty in the
-    last chunk with `stream_options: {"include_usage": true}`).
+    chunk with the usage; some providers open the stream with an empty one).
     """
-    steps = (Empty(), Role(), Token("Hello"), Finish(), Usage(11, 13), Done())
-    answer = await bench.ask(Script(steps))
-    return judge({"a usage chunk": _usage_lost(answer)}, "the usage arrived", {"": answer.timeline})
+    steps = (Role(), Token("Hello"), Finish(), Usage(11, 13), Done())
+    scripts = {
+        "the usage in a last chunk": Script(steps),
+        "an empty chunk before all": Script((Empty(), *steps)),
+    }
+    answers = await bench.ask_all(scripts)
+    return judge(
+        {name: _usage_lost(answer) for name, answer in answers.items()},
+        "two chunks without choices did no harm, and the usage arrived",
+        {name: answer.timeline for name, answer in answers.items()},
+    )
 
 
 def _usage_lost(answer: Answer) -> str | None:
@@ -344,7 +357,8 @@ SILENCE_S = 1.0  # four times the lab's PING_S, so that a late ping on a busy ma
 async def silence_is_bridged(bench: Bench) -> Verdict:
     """While the upstream thinks, does something go over the wire, so that no proxy cuts it?
 
-    Rule: at least one comment in every silence that lasts four times the ping interval.
+    Rule: at least one comment line in every silence that lasts four times the ping interval. The
+    lab sets `PING_S` to 0.25 in the server's environment, so that nobody has to wait for 15 s.
     Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#authoring-notes
     (a comment line every 15 seconds or so, against proxies that drop connections).
     """
@@ -369,7 +383,7 @@ def _unbridged(answer: Answer) -> dict[str, str | None]:
     if answer.told.text != "ab":
         return {"the text": f"sent 'ab', got {answer.told.text!r}"}
     comments = [at_s for at_s, item in answer.client.items if isinstance(item, Comment)]
-    entry, nothing = answer.entry, "not one byte came"
+    entry, nothing = answer.entry, "no comment came"
     assert entry is not None  # the text came from it
     sent = {what: at_s for at_s, what in entry.sent}
     ends = (sent["Role"], sent["'a'"], sent["'b'"])
