@@ -48,7 +48,7 @@ def test_a_file_is_found_as_seen_from_the_working_directory(
 
     found = find(name)
 
-    assert found == Target("work/s02.py", f"{tmp_path}/work/s02.py:{app}", DIALECTS["stages"])
+    assert found == Target("work/s02.py", f"{tmp_path}/work/s02.py:{app}", DIALECTS["plain"])
 
 
 def test_a_file_is_explained_when_it_is_not_there(
