@@ -99,25 +99,28 @@ def labelled(picture: Picture, label: str) -> list[Any]:
 
 def texts(picture: Picture, label: str = "") -> list[str]:
     """The texts under a label, all texts without one, in the order of drawing."""
-    chosen = [text for text in _written(picture) if label in ("", text.get_label())]
-    return [text.get_text() for text in sorted(chosen, key=lambda text: text.zorder)]
+    return [
+        text.get_text() for text in sorted(_written(picture, label), key=lambda text: text.zorder)
+    ]
 
 
-def _written(picture: Picture) -> list[Text]:
-    """All texts of a picture, without the empty ones of matplotlib's own axes."""
-    found = picture.figure.findobj(Text)
-    return [text for text in found if isinstance(text, Text) and text.get_text()]
+def _written(picture: Picture, label: str) -> list[Text]:
+    """The texts under a label, without the empty ones of matplotlib's own axes."""
+    found = [text for text in picture.figure.findobj(Text) if isinstance(text, Text)]
+    return [text for text in found if text.get_text() and label in ("", text.get_label())]
 
 
-def _areas(picture: Picture) -> list[tuple[str, Bbox]]:
+def _areas(picture: Picture, label: str = "") -> list[tuple[str, Bbox]]:
     renderer = FigureCanvasAgg(picture.figure).get_renderer()  # type: ignore[no-untyped-call]  # matplotlib's own
     with matplotlib.rc_context(SETTINGS):
-        return [(text.get_text(), text.get_window_extent(renderer)) for text in _written(picture)]
+        return [
+            (text.get_text(), text.get_window_extent(renderer)) for text in _written(picture, label)
+        ]
 
 
-def right_edge_px(picture: Picture) -> float:
-    """Where the text furthest to the right ends, in pixels of the canvas."""
-    return max((area.x1 for _, area in _areas(picture)), default=0.0)
+def right_edge_px(picture: Picture, label: str = "") -> float:
+    """Where the text furthest to the right ends, of those under a label if given, in pixels."""
+    return max((area.x1 for _, area in _areas(picture, label)), default=0.0)
 
 
 def clashes(picture: Picture) -> Sequence[str]:

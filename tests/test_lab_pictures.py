@@ -1,10 +1,12 @@
 """stages.lab.pictures writes the same bytes for the same picture, wherever it is drawn."""
 
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib
 import pytest
 from PIL import Image
 
@@ -42,7 +44,7 @@ def test_a_file_names_no_date_and_no_version(kind: Kind) -> None:
     written = picture().render(kind)
 
     assert b"CreationDate" not in written
-    assert b"atplotlib v" not in written
+    assert matplotlib.__version__.encode() not in written
     assert b"matplotlib.org" not in written
 
 
@@ -51,6 +53,12 @@ def test_a_vector_picture_brings_its_letters() -> None:
 
     assert "<text" not in svg
     assert "font-family" not in svg
+
+
+def test_a_vector_picture_is_white_also_where_the_page_is_dark() -> None:
+    svg = picture().render("svg").decode()
+
+    assert re.search(r'id="patch_1">\s*<path d="[^"]*" style="fill: #ffffff"', svg)
 
 
 def test_a_png_is_white_where_nothing_is_drawn() -> None:

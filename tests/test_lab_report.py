@@ -32,7 +32,7 @@ S01, S02 = (
     Target(stem, f"stages.{stem}:app", DIALECTS["stages"], stem)
     for stem in ("s01_naive", "s02_json_safe")
 )
-OWN = Target("work/s02.py", "/work/s02.py:app", DIALECTS["stages"])
+OWN = Target("work/s02.py", "work/s02.py:app", DIALECTS["stages"])
 PLAN = Plan([S01, S02], [LIGHT, LAMP])
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from lab_show_helpers import cell, clashes, labelled, texts
+from lab_show_helpers import cell, clashes, labelled, right_edge_px, texts
 
 from stages import catalog
 from stages.lab import staircase
@@ -115,6 +115,13 @@ def test_six_stages_and_35_probes_fit(six_stages: Sequence[Cell]) -> None:
     assert clashes(picture) == []
     assert len(labelled(picture, "stair")) == 5
     assert picture.figure.get_size_inches()[0] < 10
+
+
+def test_the_longest_name_ends_before_the_first_column(six_stages: Sequence[Cell]) -> None:
+    picture = staircase.draw(six_stages)
+
+    first_x = min(box.get_x() for box in labelled(picture, "green") + labelled(picture, "red"))
+    assert right_edge_px(picture, "probe") < first_x
 
 
 def test_each_flight_of_the_stairs_begins_where_the_one_above_ends(

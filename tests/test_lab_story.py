@@ -50,7 +50,10 @@ def test_times_count_from_the_request() -> None:
 def test_a_comment_is_a_ping_and_what_cannot_be_read_says_so() -> None:
     of = answer(client((0.2, PING), (0.3, b"event: token\ndata: oops\n\n")))
 
-    assert [passing.what for passing in story.passings(of)][2:] == ["ping", "unreadable"]
+    assert [(passing.kind, passing.what) for passing in story.passings(of)][2:] == [
+        ("ping", "ping"),
+        ("other", "unreadable"),
+    ]
 
 
 def test_a_client_that_leaves_and_a_server_that_closes_are_seen() -> None:

@@ -15,12 +15,17 @@ from lab_show_helpers import (
     client,
     entry,
     labelled,
+    right_edge_px,
     texts,
 )
 
 from stages.lab import swimlane
 from stages.lab.bench import Answer
 from stages.lab.ledger import SENT_KEPT
+
+CLOSED = entry((0.1, "'Hello'"), ended=None)
+CLOSED.left, CLOSED.left_s = "fin", START_S + 0.6
+LEFT = answer(client((0.2, TOKEN), ended="left", ended_s=0.5), CLOSED)
 
 
 def test_a_failure_that_is_told_has_a_solid_frame_and_a_warning_sign() -> None:
@@ -67,6 +72,14 @@ def test_an_arrow_ends_where_what_passes_goes() -> None:
     assert ends == ["server", "client", "client", "upstream", "server", "server"]
 
 
+def test_a_client_that_leaves_and_a_server_that_closes_are_arrows_downwards() -> None:
+    heads = [head.get_xy()[0] for head in labelled(swimlane.draw({"": LEFT}), "head")]
+
+    ends = [min(swimlane.LANES, key=lambda lane: abs(swimlane.LANES[lane] - y)) for _, y in heads]
+    # Request, status, token, the client's close; then request, token, the server's close.
+    assert ends == ["server", "client", "client", "server", "upstream", "server", "upstream"]
+
+
 def test_a_later_arrow_stands_further_to_the_right() -> None:
     xs = [arrow.get_xdata()[0] for arrow in labelled(swimlane.draw({"": WHOLE}), "arrow")[:4]]
 
@@ -102,13 +115,11 @@ def test_an_upstream_that_is_still_open_is_filled_to_the_edge() -> None:
 
 
 def test_a_client_that_leaves_first_is_no_failure() -> None:
-    left = entry((0.1, "'Hello'"), ended=None)
-    left.left, left.left_s = "fin", START_S + 0.6
-    picture = swimlane.draw({"": answer(client((0.2, TOKEN), ended="left", ended_s=0.5), left)})
+    picture = swimlane.draw({"": LEFT})
 
     assert texts(picture, "passing") == ["status 200", "'Hello'", "closes", "'Hello'", "closes"]
     assert len(labelled(picture, "left")) == 1
-    assert labelled(picture, "cross") == []
+    assert labelled(picture, "cross") == labelled(picture, "warning") == []
 
 
 def test_a_ledger_that_is_full_says_that_arrows_are_missing() -> None:
@@ -126,7 +137,9 @@ def test_several_answers_have_the_same_scale() -> None:
 
     short_bar, long_bar = labelled(picture, "bar client")
     assert short_bar.get_width() == pytest.approx(long_bar.get_width() / 2)
+    assert long_bar.get_x() + long_bar.get_width() == pytest.approx(swimlane.END_X)
     assert texts(picture, "title") == ["short", "long"]
+    assert clashes(picture) == []
 
 
 def test_the_picture_says_in_words_what_was_told() -> None:
@@ -160,8 +173,9 @@ def stream(count: int, span_s: float, ended_s: float) -> Answer:
     ],
     ids=["whole", "told", "not told", "fast", "ten", "silence", "many", "refused", "none", "odd"],
 )
-def test_whatever_passed_no_text_lies_over_another_or_is_cut_off(of: Answer) -> None:
+def test_whatever_passed_nothing_lies_over_another_or_is_cut_off(of: Answer) -> None:
     picture = swimlane.draw({"a title": of})
 
     picture.render("png")  # a glyph that the font lacks is a warning, and so an error
     assert clashes(picture) == []
+    assert right_edge_px(picture, "end") < swimlane.TOLD_X

@@ -104,6 +104,10 @@ def test_a_timeline_is_a_line_for_each_moment() -> None:
     ]
 
 
+def test_a_verdict_without_a_timeline_says_so() -> None:
+    assert repr(tables.timeline([])) == "nothing was recorded"
+
+
 def test_a_moment_stays_one_line_whatever_came() -> None:
     assert tables.timeline([Moment(0.0, "client", "message a\nb")]).plain.endswith(r"message a\nb")
 

@@ -22,7 +22,7 @@ SETTINGS: dict[Any, Any] = {
 Kind = Literal["svg", "png", "pdf"]
 ANONYMOUS: dict[Kind, dict[str, None]] = {  # without the date and the version of matplotlib
     "svg": {"Creator": None, "Date": None},
-    "png": {"Software": None},
+    "png": {},
     "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
 }
 PALETTE = 64  # colours of a PNG: a dozen, and the shades at their edges

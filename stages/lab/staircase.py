@@ -88,7 +88,7 @@ class _Grid:
     def row(self, probe: Probe, cells: Iterable[Cell | None]) -> None:
         """Draw a probe's row; a target without a verdict has no cell."""
         y = self.y + ROW / 2
-        self.canvas.text(LEFT + 8, y, probe.name)
+        self.canvas.text(LEFT + 8, y, probe.name, label="probe")
         for i, cell in enumerate(cells):
             if cell is not None:
                 self._cell(self._x(i), cell)

@@ -4,6 +4,7 @@ import json
 from itertools import pairwise
 
 from stages.lab.bench import ANSWER_S, Answer, Bench
+from stages.lab.cases import try_all
 from stages.lab.clients import Client
 from stages.lab.script import (
     Cut,
@@ -50,16 +51,12 @@ async def text_survives(bench: Bench) -> Verdict:
     (LF, CR and CRLF end a line; a line with an unknown field name is dropped).
     """
     scripts = {name: Script.answer(*tokens) for name, tokens in TEXTS.items()}
-    answers = await bench.ask_all(scripts)
-    return judge(
-        {name: _damage(scripts[name].text, answer) for name, answer in answers.items()},
-        f"all {len(TEXTS)} adversarial texts arrived character for character",
-        {name: answer.timeline for name, answer in answers.items()},
-    )
+    holds = f"all {len(TEXTS)} adversarial texts arrived character for character"
+    return await try_all(bench, scripts, _damage, holds)
 
 
-def _damage(sent: str, answer: Answer) -> str | None:
-    got = answer.told.text
+def _damage(script: Script, answer: Answer) -> str | None:
+    sent, got = script.text, answer.told.text
     if _joined(got) == _joined(sent):
         return None
     how = "" if answer.client.ended == "clean" else f", then the connection was {_ended(answer)}"
@@ -97,15 +94,11 @@ async def text_cannot_forge_events(bench: Bench) -> Verdict:
     Source: the same section of the standard; CWE-93, improper neutralization of CRLF sequences.
     """
     scripts = {name: Script.answer("before ", text, " after") for name, text in FORGERIES.items()}
-    answers = await bench.ask_all(scripts)
-    return judge(
-        {name: _forged(answer) for name, answer in answers.items()},
-        f"{len(FORGERIES)} texts with events in them arrived as text, and only as text",
-        {name: answer.timeline for name, answer in answers.items()},
-    )
+    holds = f"{len(FORGERIES)} texts with events in them arrived as text, and only as text"
+    return await try_all(bench, scripts, _forged, holds)
 
 
-def _forged(answer: Answer) -> str | None:
+def _forged(script: Script, answer: Answer) -> str | None:
     kinds = answer.told.kinds
     if kinds == ("token", "done"):
         return None
@@ -224,15 +217,11 @@ async def failure_is_told(bench: Bench) -> Verdict:
     Source: RFC 9112, section 8 (a chunked body without its last chunk is incomplete, and a browser
     calls that a network error), https://www.rfc-editor.org/rfc/rfc9112#section-8
     """
-    answers = await bench.ask_all(FAILURES)
-    return judge(
-        {name: _not_told(answer) for name, answer in answers.items()},
-        f"{len(FAILURES)} failures in mid-stream each became one error event and a clean end",
-        {name: answer.timeline for name, answer in answers.items()},
-    )
+    holds = f"{len(FAILURES)} failures in mid-stream each became one error event and a clean end"
+    return await try_all(bench, FAILURES, _not_told, holds)
 
 
-def _not_told(answer: Answer) -> str | None:
+def _not_told(script: Script, answer: Answer) -> str | None:
     """Return what is wrong with the way a failure is told; None when it is told well."""
     ends = [said.kind for said in answer.told.ends]
     if ends != ["error"]:
@@ -271,15 +260,11 @@ async def secrets_stay_in(bench: Bench) -> Verdict:
     client gets, headers included.
     Source: CWE-209, https://cwe.mitre.org/data/definitions/209.html
     """
-    answers = await bench.ask_all(LEAKS)
-    return judge(
-        {name: _leaked(answer) for name, answer in answers.items()},
-        f"a secret in {len(LEAKS)} places of the upstream's answer reached no byte of ours",
-        {name: answer.timeline for name, answer in answers.items()},
-    )
+    holds = f"a secret in {len(LEAKS)} places of the upstream's answer reached no byte of ours"
+    return await try_all(bench, LEAKS, _leaked, holds)
 
 
-def _leaked(answer: Answer) -> str | None:
+def _leaked(script: Script, answer: Answer) -> str | None:
     if answer.entry is None:
         return "the upstream was never asked, so nothing is proved"
     at = answer.client.wire.find(SENTINEL.encode())
@@ -306,17 +291,14 @@ async def truncation_is_told(bench: Bench) -> Verdict:
     Source: https://platform.openai.com/docs/api-reference/chat-streaming (the last chunk of a
     choice has its `finish_reason`); the SDK takes a clean end for success.
     """
-    answers = await bench.ask_all(TRUNCATED | COMPLETE)
-    outcomes = {name: _not_told(answers[name]) for name in TRUNCATED}
-    for name in COMPLETE:
-        outcomes[name] = (
-            None if answers[name].told.kinds == ("token", "done") else "not told as done"
-        )
-    return judge(
-        outcomes,
-        "an answer cut short was told as an error, a complete one as done",
-        {name: answer.timeline for name, answer in answers.items()},
-    )
+    holds = "an answer cut short was told as an error, a complete one as done"
+    return await try_all(bench, TRUNCATED | COMPLETE, _wrong_end, holds)
+
+
+def _wrong_end(script: Script, answer: Answer) -> str | None:
+    if Finish() not in script.steps:
+        return _not_told(script, answer)
+    return None if answer.told.kinds == ("token", "done") else "not told as done"
 
 
 async def usage_chunk_survives(bench: Bench) -> Verdict:
@@ -332,15 +314,11 @@ async def usage_chunk_survives(bench: Bench) -> Verdict:
         "the usage in a last chunk": Script(steps),
         "an empty chunk before all": Script((Empty(), *steps)),
     }
-    answers = await bench.ask_all(scripts)
-    return judge(
-        {name: _usage_lost(answer) for name, answer in answers.items()},
-        "two chunks without choices did no harm, and the usage arrived",
-        {name: answer.timeline for name, answer in answers.items()},
-    )
+    holds = "two chunks without choices did no harm, and the usage arrived"
+    return await try_all(bench, scripts, _usage_lost, holds)
 
 
-def _usage_lost(answer: Answer) -> str | None:
+def _usage_lost(script: Script, answer: Answer) -> str | None:
     if answer.told.kinds != ("token", "done") or answer.told.text != "Hello":
         seen = ", ".join(answer.told.kinds) or "nothing"
         return f"the client saw {seen}, and the connection was {_closed(answer)}"
