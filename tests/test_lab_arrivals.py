@@ -17,7 +17,13 @@ def test_a_later_arrival_stands_further_to_the_right() -> None:
     places = [dot.center[0] for dot in labelled(arrivals.draw(TIMES), "SSE")]
 
     assert places == sorted(places)
-    assert places[0] > arrivals.START_X
+    assert arrivals.START_X < places[0] < places[-1] < arrivals.END_X
+
+
+def test_the_last_arrival_of_all_stands_at_the_end() -> None:
+    (dot,) = labelled(arrivals.draw(TIMES), "one document")
+
+    assert dot.center[0] == arrivals.END_X
 
 
 def test_all_rows_have_the_same_scale() -> None:

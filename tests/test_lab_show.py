@@ -32,6 +32,10 @@ def test_a_timeline_is_that_of_an_answer_or_of_a_verdict() -> None:
     assert show.timeline(cell("text-survives", "s01_naive", True)).plain == "nothing was recorded"
 
 
+def test_a_swimlane_has_its_title() -> None:
+    assert texts(show.swimlane(TOLD, title="s02, told"), "title") == ["s02, told"]
+
+
 @pytest.mark.parametrize("name", PICTURES)
 def test_no_text_of_a_picture_lies_over_another_or_is_cut_off(name: str) -> None:
     assert clashes(PICTURES[name]) == []
