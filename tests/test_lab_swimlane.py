@@ -127,7 +127,7 @@ def test_a_ledger_that_is_full_says_that_arrows_are_missing() -> None:
 
     picture = swimlane.draw({"": answer(client((0.2, TOKEN + DONE)), full)})
 
-    assert texts(picture, "rest") == ["20,000 tokens in all", f"drawn: {SENT_KEPT} first steps"]
+    assert texts(picture, "rest") == ["20,000 tokens in all", f"drawn: the first {SENT_KEPT} steps"]
 
 
 def test_several_answers_have_the_same_scale() -> None:

@@ -25,7 +25,7 @@ ANONYMOUS: dict[Kind, dict[str, None]] = {  # without the date and the version o
     "png": {},
     "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
 }
-PALETTE = 64  # colours of a PNG: a dozen, and the shades at their edges
+PALETTE = 32  # colours of a PNG: a dozen, and some shades for their edges
 
 
 class Picture:

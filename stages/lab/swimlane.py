@@ -185,7 +185,7 @@ class _Panel:
         """Say that arrows are missing where the ledger does not have all steps."""
         if answer.entry is None or len(answer.entry.sent) < SENT_KEPT:
             return
-        words = (f"{answer.entry.tokens:,} tokens in all", f"drawn: {SENT_KEPT} first steps")
+        words = (f"{answer.entry.tokens:,} tokens in all", f"drawn: the first {SENT_KEPT} steps")
         for i, line in enumerate(words):
             y = self._y["upstream"] + 17 + 13 * i
             self._canvas.text(NAMES_X, y, line, size=8.5, color=GREY, label="rest")
