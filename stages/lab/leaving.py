@@ -13,6 +13,11 @@ from stages.lab.targets import Target
 WATCH_S = 1.0  # how long we look before we say "still open"; a leak lasts as long as the upstream
 COME_S = 10.0  # for what must come before the client leaves
 
+
+class NeverCame(Exception):
+    """The moment to leave never came: a leave at another one would prove nothing."""
+
+
 Moment = Callable[[Bench, str, Client], Awaitable[object]]
 
 
@@ -41,10 +46,14 @@ async def leave(
     how: Literal["fin", "rst"] = "fin",
     shape: Shape = PLAIN,
 ) -> Answer:
-    """Ask with a script and leave at a moment; returns what was seen until WATCH_S after that."""
+    """Ask with a script and leave at a moment; returns what was seen until WATCH_S after that.
+
+    Raises NeverCame when the moment has not come after COME_S, or the answer has ended before.
+    """
     prompt = await bench.register(script)
     async with bench.client(prompt, server=bench.shaped(shape)) as client:
-        await moment(bench, prompt, client)
+        if not await moment(bench, prompt, client) or client.ended is not None:
+            raise NeverCame(f"the moment to leave had not come after {COME_S:g} s")
         client.leave(how)
     return await watch(bench, prompt, client)
 

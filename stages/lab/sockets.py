@@ -2,7 +2,6 @@
 
 import socket
 import struct
-from asyncio.trsock import TransportSocket
 
 # IPv4 and TCP, in so many words: asyncio sets TCP_NODELAY only where the protocol is not left open.
 # https://github.com/python/cpython/blob/v3.11.7/Lib/asyncio/base_events.py#L191
@@ -31,6 +30,6 @@ def adopt(descriptor: int) -> socket.socket:
     return listener
 
 
-def reset_on_close(connection: socket.socket | TransportSocket) -> None:
+def reset_on_close(connection: socket.socket) -> None:
     """Make the next close() send RST instead of FIN. Source: socket(7), SO_LINGER."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)

@@ -6,7 +6,16 @@ import time
 from typing import Literal
 
 from stages.lab.bench import Answer, Bench
-from stages.lab.leaving import COME_S, WATCH_S, Moment, has_read, leave, upstream_is_asked, watch
+from stages.lab.leaving import (
+    COME_S,
+    WATCH_S,
+    Moment,
+    NeverCame,
+    has_read,
+    leave,
+    upstream_is_asked,
+    watch,
+)
 from stages.lab.ledger import Entry
 from stages.lab.script import Cut, Pause, Role, Script, Token
 from stages.lab.serve import PLAIN, Shape
@@ -68,7 +77,12 @@ async def leave_before_headers_behind_middleware(bench: Bench) -> Verdict:
 
 
 async def _leave(bench: Bench, script: Script, moment: Moment, shape: Shape = PLAIN) -> Verdict:
-    answers = {name: await leave(bench, script, moment, how, shape) for name, how in LEAVES.items()}
+    answers = {}
+    for name, how in LEAVES.items():
+        try:
+            answers[name] = await leave(bench, script, moment, how, shape)
+        except NeverCame as exc:
+            return Verdict(False, f"{name}: {exc}")
     return judge(
         {name: _complaint(answer) for name, answer in answers.items()},
         "the upstream was closed at once, by FIN and by RST",
@@ -153,7 +167,10 @@ async def outcome_is_recorded(bench: Bench) -> Verdict:
     for name, script in OUTCOMES.items():
         read_before = len(bench.server.log)
         if name == "client_closed":
-            answer = await leave(bench, script, has_read("Hello world"))
+            try:
+                answer = await leave(bench, script, has_read("Hello world"))
+            except NeverCame as exc:
+                return Verdict(False, f"{name}: {exc}")
         else:
             answer = await bench.ask(script)
         outcomes[name] = await _not_recorded(bench, read_before, name)
