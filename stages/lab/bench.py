@@ -22,7 +22,11 @@ from stages.lab.targets import Target, find
 from stages.lab.verdict import Moment, Timeline
 
 # The lab shrinks the stages' time constants, so that a probe takes a second and not a minute.
-SHRUNK = {"PING_S": "0.25"}
+SHRUNK = {"PING_S": "0.25", "SEND_TIMEOUT_S": "1", "UPSTREAM_IDLE_S": "2"}
+# Otherwise kernels take megabytes, and the ledger says "sent" of what no server has read. Where the
+# data streams, 4 KB would do harm: each segment then waits for a delayed acknowledgement.
+SMALL_BYTES = 4096
+UPSTREAM_SNDBUF_BYTES = 65_536
 END_S = 2.0  # a server without streams ends in 0.3 s
 ANSWER_S = 10.0  # the slowest script of a probe takes 2 s; the rest is for a busy machine
 WHAT_CHARACTERS = 100  # of an event in a timeline: a token may be a megabyte
@@ -66,7 +70,7 @@ class Bench:
 
     def __enter__(self) -> Self:
         with self._stack as stack:
-            self.upstream = stack.enter_context(upstream())
+            self.upstream = stack.enter_context(upstream(sndbuf_bytes=UPSTREAM_SNDBUF_BYTES))
             self.shaped(PLAIN)
             self._stack = stack.pop_all()
         return self
@@ -182,10 +186,15 @@ class Bench:
         told = read(self.dialect, client.events)
         return Answer(client, told, entries[-1] if entries else None)
 
-    async def ask_all(self, scripts: Mapping[str, Script]) -> dict[str, Answer]:
+    async def ask_all(
+        self, scripts: Mapping[str, Script], *, deadline_s: float = ANSWER_S
+    ) -> dict[str, Answer]:
         """Ask with several scripts at the same time; returns an answer for each name."""
         async with asyncio.TaskGroup() as group:  # when one raises, none of them stays behind
-            tasks = {name: group.create_task(self.ask(scripts[name])) for name in scripts}
+            tasks = {
+                name: group.create_task(self.ask(script, deadline_s=deadline_s))
+                for name, script in scripts.items()
+            }
         return {name: task.result() for name, task in tasks.items()}
 
 

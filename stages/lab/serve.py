@@ -13,14 +13,15 @@ class Shape:
     """Options that shape an experiment.
 
     `middleware` wraps the app in a BaseHTTPMiddleware, `asgi_2_4` presents the server as one of
-    ASGI spec 2.4, `collector` is the garbage collector, and `sndbuf_bytes` is `SO_SNDBUF` of the
-    listening socket, which accepted sockets inherit.
+    ASGI spec 2.4, `collector` is the garbage collector, `sndbuf_bytes` is `SO_SNDBUF` of the
+    listening socket, which accepted sockets inherit, and `env` has variables of the environment.
     """
 
     middleware: bool = False
     asgi_2_4: bool = False
     collector: bool = True
     sndbuf_bytes: int | None = None
+    env: tuple[tuple[str, str], ...] = ()
 
     def arguments(self) -> list[str]:
         """Return the options as the arguments of `stages.lab.host`."""
@@ -34,9 +35,14 @@ class Shape:
 PLAIN = Shape()
 
 
-def upstream(*, ready_s: float = READY_S) -> Process:
+def upstream(*, sndbuf_bytes: int | None = None, ready_s: float = READY_S) -> Process:
     """Return the scripted upstream as a context manager; inside, it runs at `.url`."""
-    return Process("The scripted upstream", ["stages.lab.upstream"], ready_s=ready_s)
+    return Process(
+        "The scripted upstream",
+        ["stages.lab.upstream"],
+        sndbuf_bytes=sndbuf_bytes,
+        ready_s=ready_s,
+    )
 
 
 def serve(
@@ -67,6 +73,7 @@ def serve(
             "NO_PROXY": "*",
             "no_proxy": "*",
             **(env or {}),
+            **dict(shape.env),
         },
         sndbuf_bytes=shape.sndbuf_bytes,
         ready_s=ready_s,

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from stages.lab.bench import ANSWER_S, Answer, Bench
 from stages.lab.cases import try_all
-from stages.lab.clients import Client
+from stages.lab.refusals import not_status, refused, status_timeline
 from stages.lab.script import (
     Cut,
     Done,
@@ -21,7 +21,7 @@ from stages.lab.script import (
     Usage,
 )
 from stages.lab.sse import Comment
-from stages.lab.verdict import Moment, Verdict, judge
+from stages.lab.verdict import Verdict, judge
 
 SENTINEL = "hunter2-9b1f"  # stands for a key, a path, a customer's name
 
@@ -126,32 +126,15 @@ async def bad_request_is_422(bench: Bench) -> Verdict:
     clients, outcomes = {}, {}
     for name, body in BAD_REQUESTS.items():
         asked_before = len(await bench.entries())
-        clients[name] = await _refused(bench.client_with(body))
-        outcomes[name] = _not_status(clients[name], 422)
+        clients[name] = await refused(bench.client_with(body))
+        outcomes[name] = not_status(clients[name], 422)
         if outcomes[name] is None and len(await bench.entries()) > asked_before:
             outcomes[name] = "status 422, but the upstream was asked first"
     return judge(
         outcomes,
         f"{len(BAD_REQUESTS)} bad requests got 422 and a reason, and never reached the upstream",
-        {name: _status_moment(client) for name, client in clients.items()},
+        {name: status_timeline(client) for name, client in clients.items()},
     )
-
-
-def _not_status(client: Client, status: int) -> str | None:
-    """Return what is wrong with a refusal, None when it is as the contract says."""
-    if client.status != status:
-        return f"status {client.status} instead of {status}"
-    try:
-        keys = set(json.loads(bytes(client.body)))
-    except (ValueError, TypeError):
-        return f"status {status}, but the body is not a JSON object"
-    missing = {"code", "message", "request_id"} - keys
-    return f"the body has no {', '.join(sorted(missing))}" if missing else None
-
-
-def _status_moment(client: Client) -> tuple[Moment, ...]:
-    at_s = (client.headers_s or client.sent_s) - client.sent_s
-    return (Moment(at_s, "client", f"status {client.status}"),)
 
 
 REFUSALS = {
@@ -172,11 +155,11 @@ async def refusal_has_status(bench: Bench) -> Verdict:
     clients = {}
     for name, (refusal, _) in REFUSALS.items():
         prompt = await bench.register(Script(refusal=refusal))
-        clients[name] = await _refused(bench.client(prompt))
+        clients[name] = await refused(bench.client(prompt))
     nobody = bench.without_upstream()
-    clients["nobody listens"] = await _refused(bench.client("hello", server=nobody))
+    clients["nobody listens"] = await refused(bench.client("hello", server=nobody))
     outcomes = {
-        name: _not_status(client, REFUSALS[name][1] if name in REFUSALS else 502)
+        name: not_status(client, REFUSALS[name][1] if name in REFUSALS else 502)
         for name, client in clients.items()
     }
     busy = clients["upstream says 429"]
@@ -185,15 +168,8 @@ async def refusal_has_status(bench: Bench) -> Verdict:
     return judge(
         outcomes,
         f"{len(clients)} refusals became an HTTP status and a JSON body",
-        {name: _status_moment(client) for name, client in clients.items()},
+        {name: status_timeline(client) for name, client in clients.items()},
     )
-
-
-async def _refused(client: Client) -> Client:
-    """Ask, and read to the end unless the status is 200: then the answer is wrong already."""
-    async with client:
-        await client.read(lambda: client.status == 200, deadline_s=10)
-    return client
 
 
 def _broken(*steps: Cut | InBandError | Raw | Done) -> Script:

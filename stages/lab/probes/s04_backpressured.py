@@ -1,0 +1,384 @@
+"""The probes that s04 introduces: every wait and every buffer has a bound."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
+
+import psutil
+
+from stages.lab.bench import SHRUNK, SMALL_BYTES, Answer, Bench
+from stages.lab.clients import Client
+from stages.lab.leaving import COME_S, watch
+from stages.lab.ledger import Entry
+from stages.lab.probes.s03_disconnect_aware import (
+    AT_ONCE_S,
+    ENDLESS,
+    LONG_S,
+    TALKING,
+)
+from stages.lab.probes.s03_disconnect_aware import (
+    _stalled as stalled,
+)
+from stages.lab.process import Process
+from stages.lab.refusals import not_status, refused, status_timeline
+from stages.lab.script import (
+    Cut,
+    Done,
+    Finish,
+    InBandError,
+    Pause,
+    Raw,
+    Refusal,
+    Role,
+    Script,
+    Token,
+)
+from stages.lab.serve import Shape
+from stages.lab.verdict import Verdict, judge
+
+SEND_TIMEOUT_S = float(SHRUNK["SEND_TIMEOUT_S"])
+UPSTREAM_IDLE_S = float(SHRUNK["UPSTREAM_IDLE_S"])
+GRACE_S = 0.5  # measured: 5 to 20 ms after the timeout; the rest is for a busy machine
+SMALL = Shape(sndbuf_bytes=SMALL_BYTES)  # a client that stops reading is felt after 80 KB, not 4 MB
+
+
+def slow_client(bench: Bench, prompt: str, shape: Shape) -> Client:
+    """Return a client for which the kernels keep little."""
+    return bench.client_with(
+        bench.dialect.ask(prompt), server=bench.shaped(shape), rcvbuf_bytes=SMALL_BYTES
+    )
+
+
+async def stalled_reader_is_cut(bench: Bench) -> Verdict:
+    """A client stays and reads nothing more: does the server give its stream up?
+
+    Rule: the upstream is closed within SEND_TIMEOUT_S + 0.5 s after the client has stopped, in the
+    middle or at the start. The lab sets SEND_TIMEOUT_S to 1 in the server's environment.
+    Source: https://nginx.org/en/docs/http/ngx_http_core_module.html#send_timeout
+    """
+    moments = {"it stops in the middle": 1, "it has never read": 0}
+    stalls = await asyncio.gather(*(_stall(bench, events) for events in moments.values()))
+    answers = dict(zip(moments, stalls, strict=True))
+    return judge(
+        {name: _held(answer) for name, answer in answers.items()},
+        "the upstream was closed when the reader had taken nothing for SEND_TIMEOUT_S",
+        {name: answer.timeline for name, answer in answers.items()},
+    )
+
+
+async def _stall(bench: Bench, events: int) -> Answer:
+    """Ask for more than all buffers hold, and stop reading after so many events."""
+    prompt = await bench.register(ENDLESS)
+    async with slow_client(bench, prompt, SMALL) as client:
+        await client.read(lambda: len(client.events) >= events, deadline_s=COME_S)
+        await bench.entries(prompt, "left", 1, SEND_TIMEOUT_S + GRACE_S)
+        client.leave("rst")
+    return await watch(bench, prompt, client)
+
+
+def _held(answer: Answer) -> str | None:
+    entry, left_s = answer.entry, answer.client.ended_s
+    assert left_s is not None  # the client has left, at the latest
+    if entry is None:
+        return "the upstream was never asked"
+    if entry.left_s is None or entry.left_s > left_s:
+        return f"the upstream was still open {SEND_TIMEOUT_S + GRACE_S:g} s later"
+    return None
+
+
+# Between upstream and client, the buffers hold 1200 of these tokens; a backlog of 64 KB holds 2180.
+# The comments are 4 KB each, so that the kernels before the server hold few tokens, on any day. A
+# token has its number in it: a lost one is seen.
+FILLER = Raw(f": {'x' * 4000}\n\n")
+LONG = Script(
+    (
+        Role(),
+        *(step for i in range(2800) for step in (Token(f"{i:>29} "), FILLER)),
+        Finish(),
+        Done(),
+    )
+)
+PATIENT = Shape(sndbuf_bytes=SMALL_BYTES, env=(("SEND_TIMEOUT_S", "10"),))
+
+
+async def slow_reader_frees_upstream(bench: Bench) -> Verdict:
+    """A client rests for a moment and then reads on: does the upstream have to wait for it?
+
+    Rule: while the client rests, the upstream comes to its end. Then the client gets every
+    character, in order, in fewer events than there were tokens: what has piled up is one event.
+    Source: https://www.reactive-streams.org/ (a slow consumer must not hold up its producer for
+    longer than a bounded buffer allows).
+    """
+    prompt = await bench.register(LONG)
+    async with slow_client(bench, prompt, PATIENT) as client:
+        await client.read(lambda: len(client.events) > 0, deadline_s=COME_S)
+        resting = await stalled(bench, prompt)  # the rest ends when the upstream has, or is held up
+        if resting is not None and resting.ended is not None:
+            await client.read(deadline_s=COME_S)
+        client.leave("rst")
+    answer = await watch(bench, prompt, client)
+    return judge(
+        {"a client that rests": _unfree(answer, resting)},
+        "the upstream had ended before the client read on, and no character was lost",
+        {"a client that rests": answer.timeline},
+    )
+
+
+def _unfree(answer: Answer, resting: Entry | None) -> str | None:
+    if resting is None or resting.ended is None:
+        return "the upstream was held up for as long as the client rested"
+    if answer.told.text != LONG.text:
+        return f"sent {len(LONG.text)} characters, got {len(answer.told.text)}, or not those"
+    tokens = sum(said.kind == "token" for said in answer.told.said)
+    if tokens >= resting.tokens:
+        return "every token was an event of its own, however many had piled up"
+    return None
+
+
+AHEAD_BYTES = 4_000_000  # measured: 1 MB, the kernel's; ENDLESS has 10 MB
+GROWN_BYTES = 1_000_000 + 2 * 65_536  # 1 MB, and the backlog and its largest event
+
+
+async def backlog_is_bounded(bench: Bench) -> Verdict:
+    """A client reads nothing and the upstream sends without end: does the server's memory stay?
+
+    Rule: the server reads less than 4 MB of 10 MB, and its resident memory grows by its backlog
+    (64 KB) and 1 MB at most.
+    Source: https://nodejs.org/en/learn/modules/backpressuring-in-streams
+    """
+    await _warm_up(bench)
+    server = psutil.Process(bench.shaped(SMALL).pid)
+    before_bytes = most_bytes = server.memory_info().rss
+    prompt = await bench.register(ENDLESS)
+    async with slow_client(bench, prompt, SMALL) as client:
+        held = asyncio.create_task(stalled(bench, prompt))
+        while not held.done():
+            most_bytes = max(most_bytes, server.memory_info().rss)
+            await asyncio.wait({held}, timeout=0.02)  # a look at a number: nothing tells its peak
+        client.leave("rst")
+    answer = await watch(bench, prompt, client)
+    return judge(
+        {"a client that never reads": _unbounded(answer.entry, most_bytes - before_bytes)},
+        "the server read no further ahead than its bounds, and its memory stayed",
+        {"a client that never reads": answer.timeline},
+    )
+
+
+async def _warm_up(bench: Bench) -> None:
+    """Let the server do once what it will do: the first time takes memory for good."""
+    texts = [step.text for step in ENDLESS.steps[1:101] if isinstance(step, Token)]
+    await bench.ask(Script.answer(*texts), server=bench.shaped(SMALL))
+
+
+def _unbounded(entry: Entry | None, grown_bytes: int) -> str | None:
+    if entry is None:
+        return "the upstream was never asked"
+    if entry.sent_bytes > AHEAD_BYTES:
+        return f"the server read more than {AHEAD_BYTES // 1_000_000} MB ahead of its reader"
+    if grown_bytes > GROWN_BYTES:
+        return "the server's memory grew by more than 1 MB and its backlog"
+    return None
+
+
+SILENCES = {
+    "before the headers": Script((Role(), Token("a")), headers_after_s=LONG_S),
+    "before the first token": Script((Role(), Pause(LONG_S))),
+    "after the first token": Script((Role(), Token("a"), Pause(LONG_S))),
+}
+THINKS = Pause(UPSTREAM_IDLE_S / 2)
+THOUGHTFUL = Script((Role(), THINKS, Token("a"), THINKS, Token("b"), THINKS, Finish(), Done()))
+
+
+async def silent_upstream_is_cut(bench: Bench) -> Verdict:
+    """The upstream falls silent and stays connected: does the client get to know?
+
+    Rule: after UPSTREAM_IDLE_S of silence, and 0.5 s at most, the upstream is closed and the client
+    told: by 504 before the first byte, by one `error` event after it. An upstream that pauses for
+    less is not cut, however long its answer takes. The lab sets UPSTREAM_IDLE_S to 2.
+    Source: https://www.rfc-editor.org/rfc/rfc9110#status.504
+    """
+    asked = {**SILENCES, "short pauses": THOUGHTFUL}
+    answers = await bench.ask_all(asked, deadline_s=2 * UPSTREAM_IDLE_S)
+    complaints = {name: _silent(answers[name], name) for name in SILENCES}
+    complaints["short pauses"] = _cut_short(answers["short pauses"])
+    return judge(
+        complaints,
+        "the upstream was closed and the client told; an upstream that paused was left alone",
+        {name: answer.timeline for name, answer in answers.items()},
+    )
+
+
+def _silent(answer: Answer, name: str) -> str | None:
+    client, entry = answer.client, answer.entry
+    if entry is None:
+        return "the upstream was never asked"
+    silent_since_s = entry.sent[-1][0] if entry.sent else entry.received_s
+    if entry.left_s is None or entry.left_s - silent_since_s > UPSTREAM_IDLE_S + GRACE_S:
+        return f"the upstream was still open after {UPSTREAM_IDLE_S + GRACE_S:g} s of silence"
+    if name == "before the headers":
+        return None if client.status == 504 else f"the status was {client.status} instead of 504"
+    if client.ended != "clean" or [said.kind for said in answer.told.ends] != ["error"]:
+        return f"the client was told {answer.told.kinds} and the answer ended {client.ended}"
+    return None
+
+
+def _cut_short(answer: Answer) -> str | None:
+    kinds = answer.told.kinds
+    return None if kinds == ("token", "done") else f"it was cut all the same: {kinds}"
+
+
+CROWD = 4
+REFUSED_S = 0.1  # measured: 3 ms
+HOUSE = Shape(env=(("MAX_STREAMS", str(CROWD)),))
+
+
+async def crowd_is_refused(bench: Bench) -> Verdict:
+    """When as many streams run as may run, is the next one refused, and at once?
+
+    Rule: with MAX_STREAMS streams running, the next request gets 503 with `Retry-After` and a JSON
+    body in under 0.1 s (the median of five), the upstream is not asked, and those that run go on.
+    Source: https://www.rfc-editor.org/rfc/rfc9110#status.503
+    """
+    server = bench.shaped(HOUSE)
+    async with AsyncExitStack() as crowd:
+        inside = [await crowd.enter_async_context(_running(bench, server)) for _ in range(CROWD)]
+        prompt = await bench.register(Script.answer("a"))
+        outside = [await refused(bench.client(prompt, server=server)) for _ in range(5)]
+        asked = await bench.entries(prompt)
+        going_on = [await _goes_on(client) for client in inside]
+    return judge(
+        {
+            f"request {CROWD + 1}": _admitted(outside),
+            "the upstream": "it was asked for a request that was refused" if asked else None,
+            "those that run": None if all(going_on) else "a stream did not go on",
+        },
+        f"with {CROWD} streams running, the next was refused at once, and they went on",
+        {f"request {CROWD + 1}": status_timeline(outside[0])},
+    )
+
+
+@asynccontextmanager
+async def _running(bench: Bench, server: Process) -> AsyncIterator[Client]:
+    """Have a client whose stream runs; it leaves at the end of the context."""
+    async with bench.client(await bench.register(TALKING), server=server) as client:
+        await client.read(lambda: len(client.events) > 0, deadline_s=COME_S)
+        yield client
+
+
+async def _goes_on(client: Client) -> bool:
+    """Return whether another event comes."""
+    count = len(client.events)
+    await client.read(lambda: len(client.events) > count, deadline_s=COME_S)
+    return len(client.events) > count
+
+
+def _admitted(outside: list[Client]) -> str | None:
+    for client in outside:
+        if (complaint := not_status(client, 503)) is not None:
+            return complaint
+        if not client.headers.get("retry-after", "").isdecimal():
+            return "the refusal has no `Retry-After` in seconds"
+    waits_s = [client.headers_s - client.sent_s for client in outside if client.headers_s]
+    if statistics.median(waits_s) > REFUSED_S:
+        return f"the refusal took longer than {REFUSED_S:g} s"
+    return None
+
+
+ONE = Shape(sndbuf_bytes=SMALL_BYTES, env=(("MAX_STREAMS", "1"),))
+SCRIPTS = {
+    "complete": Script.answer("a"),
+    "cut by the upstream": Script((Role(), Token("a"), Cut())),
+    "failed by the upstream": Script((Role(), Token("a"), InBandError())),
+    "left silent by the upstream": SILENCES["after the first token"],
+    "refused by the upstream": Script(refusal=Refusal(500)),
+}
+
+
+async def slot_is_returned(bench: Bench) -> Verdict:
+    """A stream ends, in whatever way: does its slot come back?
+
+    Rule: where one stream may run, the next is admitted within 0.25 s after the end of the one
+    before. A request that is bad, or refused because the house is full, costs no slot.
+    Source: https://docs.python.org/3/library/asyncio-sync.html#asyncio.Semaphore (a slot that is
+    taken and not given back is lost until the next restart).
+    """
+    server = bench.shaped(ONE)
+    if not await _is_full_with_one(bench, server):
+        return Verdict(False, "a second stream was admitted where one may run: there are no slots")
+    outcomes: dict[str, str | None] = {}
+    for name, end in _endings(bench, server).items():
+        async with end() as ended_s:
+            outcomes[name] = await _not_free(bench, server, ended_s)
+        if outcomes[name] is not None:
+            break  # without the slot, all that follow would fail, and for no fault of theirs
+    return judge(outcomes, f"after {len(outcomes)} ways to end, the slot had come back", {})
+
+
+async def _is_full_with_one(bench: Bench, server: Process) -> bool:
+    async with _running(bench, server):
+        client = await refused(bench.client(await bench.register(TALKING), server=server))
+    return client.status == 503
+
+
+Ending = Callable[[], AbstractAsyncContextManager[float]]
+
+
+def _endings(bench: Bench, server: Process) -> dict[str, Ending]:
+    """Return ways to end a stream; each says when it had ended."""
+
+    @asynccontextmanager
+    async def play(script: Script) -> AsyncIterator[float]:
+        yield (await bench.ask(script, server=server)).client.ended_s or time.monotonic()
+
+    @asynccontextmanager
+    async def left() -> AsyncIterator[float]:
+        async with _running(bench, server):
+            pass
+        yield time.monotonic()
+
+    @asynccontextmanager
+    async def stalled_reader() -> AsyncIterator[float]:
+        prompt = await bench.register(ENDLESS)
+        async with slow_client(bench, prompt, ONE):  # it stays: its leave would be another ending
+            await bench.entries(prompt, "left", 1, SEND_TIMEOUT_S + GRACE_S)
+            yield time.monotonic()
+
+    @asynccontextmanager
+    async def turned_away() -> AsyncIterator[float]:
+        await _is_full_with_one(bench, server)
+        yield time.monotonic()
+
+    @asynccontextmanager
+    async def bad() -> AsyncIterator[float]:
+        await refused(bench.client_with(b"{}", server=server))
+        yield time.monotonic()
+
+    return {
+        **{f"a stream that was {name}": partial(play, SCRIPTS[name]) for name in SCRIPTS},
+        "a client that left": left,
+        "a reader that stalled": stalled_reader,
+        "a request that was turned away": turned_away,
+        "a bad request": bad,
+    }
+
+
+async def _not_free(bench: Bench, server: Process, ended_s: float) -> str | None:
+    """Ask until a stream is admitted, or it is too late; returns the complaint."""
+    while time.monotonic() < ended_s + AT_ONCE_S:
+        answer = await bench.ask(Script.answer("b"), server=server)
+        if answer.client.status == 200:
+            return None
+    return f"{AT_ONCE_S:g} s after its end, the next was refused"
+
+
+PROBES = (
+    stalled_reader_is_cut,
+    slow_reader_frees_upstream,
+    backlog_is_bounded,
+    silent_upstream_is_cut,
+    crowd_is_refused,
+    slot_is_returned,
+)
