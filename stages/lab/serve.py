@@ -7,20 +7,32 @@ from stages.lab.process import GRACE_S, READY_S, Process
 
 API_KEY = "sk-scripted"  # the SDK wants one; nothing checks it
 
+# What uvicorn runs on: its parser of HTTP and its event loop. They are always named: its default
+# takes httptools and uvloop where they are installed, and would measure another server there.
+ENGINES = {"asyncio": ("h11", "asyncio"), "uvloop": ("httptools", "uvloop")}
+
 
 @dataclass(frozen=True)
 class Shape:
     """Options that shape an experiment.
 
     `middleware` wraps the app in a BaseHTTPMiddleware, `asgi_2_4` presents the server as one of
-    ASGI spec 2.4, `collector` is the garbage collector, and `sndbuf_bytes` is `SO_SNDBUF` of the
-    listening socket, which accepted sockets inherit.
+    ASGI spec 2.4, `collector` is the garbage collector, `sndbuf_bytes` is `SO_SNDBUF` of the
+    listening socket, which accepted sockets inherit, and `engine` is one of ENGINES. Raises
+    ValueError for another.
     """
 
     middleware: bool = False
     asgi_2_4: bool = False
     collector: bool = True
     sndbuf_bytes: int | None = None
+    engine: str = "asyncio"
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise ValueError(
+                f"There is no engine {self.engine!r}. There are: {', '.join(ENGINES)}."
+            )
 
     def arguments(self) -> list[str]:
         """Return the options as the arguments of `stages.lab.host`."""
@@ -28,6 +40,7 @@ class Shape:
             *(["--middleware"] if self.middleware else []),
             *(["--asgi-2.4"] if self.asgi_2_4 else []),
             *([] if self.collector else ["--no-collector"]),
+            *("--engine", self.engine),
         ]
 
 
