@@ -4,6 +4,7 @@ Everything that it starts ends with it.
 """
 
 import asyncio
+import json
 import re
 import signal
 import ssl
@@ -17,7 +18,7 @@ from stages.lab.bench import Answer, Bench, ask
 from stages.lab.clients import Client
 from stages.lab.dialects import Told
 from stages.lab.ledger import Entry
-from stages.lab.process import ProcessError
+from stages.lab.process import Process, ProcessError
 from stages.lab.script import Cut, Finish, Pause, Role, Script, Token
 from stages.lab.serve import PLAIN, Shape
 from stages.lab.sse import Comment, Event
@@ -183,6 +184,43 @@ def test_a_shape_is_started_once_and_kept() -> None:
 
         assert first is second
         assert first.exit_code is None
+
+
+def loops(bench: Bench, *servers: Process) -> list[str]:
+    """Return the loop that each of the servers runs on, as its app sees it."""
+
+    async def loop(server: Process) -> str:
+        async with bench.client_with(b"{}", server=server) as client:
+            await client.read(deadline_s=SOON_S)
+        report: dict[str, str] = json.loads(client.body)
+        return report["loop"].split(".")[0]
+
+    return [asyncio.run(loop(server)) for server in servers]
+
+
+def test_every_server_of_a_bench_runs_on_its_engine() -> None:
+    with Bench(f"{SERVERS}/report.py", engine="uvloop") as bench:
+        shaped = bench.shaped(Shape(middleware=True, engine="asyncio"))
+        seen = loops(bench, bench.server, shaped, bench.without_upstream())
+
+    assert seen == ["uvloop"] * 3
+
+
+def test_on_a_bench_without_an_engine_a_shape_may_have_its_own() -> None:
+    with small_bench() as bench:
+        seen = loops(bench, bench.server, bench.shaped(Shape(engine="uvloop")))
+
+    assert seen == ["asyncio", "uvloop"]
+
+
+def test_on_an_engine_too_a_shape_is_started_once_and_kept() -> None:
+    with Bench(f"{SERVERS}/report.py", engine="uvloop") as bench:
+        assert bench.shaped(PLAIN) is bench.shaped(Shape(engine="uvloop"))
+
+
+def test_an_unknown_engine_is_refused_before_anything_has_started() -> None:
+    with pytest.raises(ValueError, match=r"There is no engine 'auto'\. There are: asyncio, uvloop"):
+        Bench(1, engine="auto")
 
 
 def test_everything_ends_with_the_bench() -> None:

@@ -8,6 +8,7 @@ import json
 import re
 import socket
 import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 from shutil import copy
 from typing import Any
@@ -15,8 +16,8 @@ from typing import Any
 import pytest
 
 from stages.lab.clients import Client
-from stages.lab.process import Process
-from stages.lab.serve import PLAIN, Shape, serve
+from stages.lab.process import Process, ProcessError
+from stages.lab.serve import ENGINES, PLAIN, Shape, serve
 
 SERVERS = Path(__file__).parent / "servers"
 REPORT = f"{SERVERS}/report.py:app"
@@ -100,15 +101,59 @@ def test_an_accepted_socket_inherits_the_send_buffer() -> None:
     assert report["sndbuf_bytes"] in (16_384, 32_768)  # Linux doubles it
 
 
-def test_as_asgi_2_4_a_send_to_a_client_that_has_left_raises() -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_as_asgi_2_4_a_send_to_a_client_that_has_left_raises(engine: str) -> None:
     async def leave_at_the_first_event(process: Process) -> None:
         async with Client(process.url, b"{}") as client:
             assert await client.read(lambda: bool(client.events), deadline_s=SOON_S)
 
-    with serve(f"{SERVERS}/sends_on.py", NOWHERE, Shape(asgi_2_4=True)) as process:
+    with serve(f"{SERVERS}/sends_on.py", NOWHERE, Shape(asgi_2_4=True, engine=engine)) as process:
         asyncio.run(leave_at_the_first_event(process))
 
     assert "send raised OSError" in process.log  # the server ends after the request, not before
+
+
+# The engines.
+
+
+def engine_of(report: dict[str, Any]) -> tuple[str, str]:
+    """Return the parser and the loop that a server runs on, as its app sees them."""
+    return report["class"].split(".")[3], report["loop"].split(".")[0]
+
+
+def test_a_plain_server_runs_on_h11_and_asyncio_whatever_is_installed(
+    plain: dict[str, Any],
+) -> None:
+    assert find_spec("httptools")
+    assert find_spec("uvloop")
+    assert engine_of(plain) == ("h11_impl", "asyncio")
+
+
+def test_on_the_engine_uvloop_a_server_runs_on_httptools_and_uvloop() -> None:
+    report = report_of(Shape(engine="uvloop"))
+
+    assert engine_of(report) == ("httptools_impl", "uvloop")
+
+
+def test_a_host_that_is_told_no_engine_runs_on_h11_and_asyncio() -> None:
+    with Process("The host", ["stages.lab.host", REPORT]) as process:
+        report = json.loads(get(process))
+
+    assert engine_of(report) == ("h11_impl", "asyncio")
+
+
+def test_an_unknown_engine_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"^There is no engine 'auto'\. There are: asyncio, uvloop"
+    ):
+        Shape(engine="auto")
+
+
+def test_the_host_refuses_an_unknown_engine() -> None:
+    host = Process("The host", ["stages.lab.host", REPORT, "--engine", "auto"])
+
+    with pytest.raises(ProcessError, match=r"--engine: invalid choice: 'auto' .*uvloop"), host:
+        pass
 
 
 # The targets.

@@ -82,6 +82,13 @@ def test_run_shows_the_servers_own_log(served: Running) -> None:
     served.wait_for(r'"POST /chat HTTP/1\.1" 422')
 
 
+def test_what_runs_is_what_is_measured_whatever_is_installed() -> None:
+    with started("run", "tests/servers/report.py", "--port", "0") as running:
+        report = httpx.get(url_in(running), trust_env=False).json()
+
+    assert ("h11_impl" in report["class"], report["loop"].split(".")[0]) == (True, "asyncio")
+
+
 def test_ctrl_c_ends_the_server_and_its_upstream() -> None:
     with started("run", "1", "--port", "0") as running:
         url = url_in(running)

@@ -5,7 +5,7 @@ import itertools
 import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -58,10 +58,15 @@ class Bench:
 
     To be used once. Everything that it starts ends with it, also when a probe raises. Raises
     ProcessError when the server or the upstream does not start, or does not end.
+
+    Every server of the bench runs on `engine`, whatever its shape says; without one, on that of its
+    shape. Raises ValueError for an engine that there is not.
     """
 
-    def __init__(self, target: Target | str | int) -> None:
+    def __init__(self, target: Target | str | int, *, engine: str | None = None) -> None:
         self.target = target if isinstance(target, Target) else find(target)
+        self._engine = engine
+        self._on_engine(PLAIN)  # an unknown one is refused here, before anything has started
         self._stack = ExitStack()
         self._servers: dict[tuple[Shape, str], Process] = {}
         self._nobody: socket.socket | None = None
@@ -104,6 +109,7 @@ class Bench:
 
         When it has ended, it is started again: one crash is not the verdict of every probe after.
         """
+        shape = self._on_engine(shape)
         key = shape, upstream_url or self.upstream.url
         ended = key in self._servers and self._servers[key].exit_code is not None
         if key not in self._servers or (ended and self._open):
@@ -113,6 +119,9 @@ class Bench:
             )
             self._servers[key] = self._stack.enter_context(server)
         return self._servers[key]
+
+    def _on_engine(self, shape: Shape) -> Shape:
+        return shape if self._engine is None else replace(shape, engine=self._engine)
 
     def without_upstream(self) -> Process:
         """Return the server under test with an upstream that refuses every connection."""

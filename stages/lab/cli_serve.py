@@ -35,7 +35,12 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: ASGIApp, on_ready: Callable[[], None]) -> None:
         colours = False if os.environ.get("NO_COLOR") else None
-        super().__init__(uvicorn.Config(app, use_colors=colours, timeout_graceful_shutdown=GRACE_S))
+        http, loop = serve.ENGINES[serve.PLAIN.engine]  # what `probe` measures is what runs
+        super().__init__(
+            uvicorn.Config(
+                app, http=http, loop=loop, use_colors=colours, timeout_graceful_shutdown=GRACE_S
+            )
+        )
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

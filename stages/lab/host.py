@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stages.lab.process import Handover
+from stages.lab.serve import ENGINES, PLAIN
 from stages.lab.targets import split
 
 
@@ -119,6 +120,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--middleware", action="store_true")
     parser.add_argument("--asgi-2.4", dest="asgi_2_4", action="store_true")
     parser.add_argument("--no-collector", action="store_true")
+    parser.add_argument("--engine", choices=ENGINES, default=PLAIN.engine)
     options = parser.parse_args(argv)
     handover: Handover = options.handover
     listener = handover.accept()
@@ -133,7 +135,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         app = as_asgi_2_4(app)
     if options.no_collector:
         gc.disable()
-    Server(uvicorn.Config(app), handover).run(sockets=[listener])
+    http, loop = ENGINES[options.engine]
+    config = uvicorn.Config(app, http=http, loop=loop)
+    Server(config, handover).run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,10 @@ from stages.lab.process import GRACE_S, READY_S, Process
 
 API_KEY = "sk-scripted"  # the SDK wants one; nothing checks it
 
+# What uvicorn runs on: its parser of HTTP and its event loop. They are always named: its default
+# takes httptools and uvloop where they are installed, and would measure another server there.
+ENGINES = {"asyncio": ("h11", "asyncio"), "uvloop": ("httptools", "uvloop")}
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -14,7 +18,8 @@ class Shape:
 
     `middleware` wraps the app in a BaseHTTPMiddleware, `asgi_2_4` presents the server as one of
     ASGI spec 2.4, `collector` is the garbage collector, `sndbuf_bytes` is `SO_SNDBUF` of the
-    listening socket, which accepted sockets inherit, and `env` has variables of the environment.
+    listening socket, which accepted sockets inherit, `env` has variables of the environment, and
+    `engine` is one of ENGINES. Raises ValueError for another.
     """
 
     middleware: bool = False
@@ -22,6 +27,13 @@ class Shape:
     collector: bool = True
     sndbuf_bytes: int | None = None
     env: tuple[tuple[str, str], ...] = ()
+    engine: str = "asyncio"
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise ValueError(
+                f"There is no engine {self.engine!r}. There are: {', '.join(ENGINES)}."
+            )
 
     def arguments(self) -> list[str]:
         """Return the options as the arguments of `stages.lab.host`."""
@@ -29,6 +41,7 @@ class Shape:
             *(["--middleware"] if self.middleware else []),
             *(["--asgi-2.4"] if self.asgi_2_4 else []),
             *([] if self.collector else ["--no-collector"]),
+            *("--engine", self.engine),
         ]
 
 

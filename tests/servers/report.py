@@ -1,5 +1,6 @@
 """Answers with what it knows of the server that runs it."""
 
+import asyncio
 import gc
 import json
 import os
@@ -18,6 +19,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         "collector": gc.isenabled(),
         "send": send.__qualname__,
         "cwd": str(Path.cwd()),
+        "loop": type(asyncio.get_running_loop()).__module__,
         **_options_of(send),
     }
     headers = [(b"content-type", b"application/json")]
