@@ -186,7 +186,7 @@ async def events(backlog: Backlog, record: Record) -> AsyncIterator[dict[str, st
         record.events += 1
     if record.failure is not None:
         record.outcome = "upstream_failed"
-        yield event("error", **problem("upstream_failed", "The answer broke off.", record.failure))
+        yield event("error", **problem(record.outcome, "The answer broke off.", record.failure))
     else:
         usage = record.usage and record.usage.model_dump()
         yield event("done", finish_reason=record.finish_reason, usage=usage)
