@@ -54,10 +54,14 @@ class Bench:
 
     To be used once. Everything that it starts ends with it, also when a probe raises. Raises
     ProcessError when the server or the upstream does not start, or does not end.
+    `upstream_sndbuf_bytes` is `SO_SNDBUF` of the upstream's connections.
     """
 
-    def __init__(self, target: Target | str | int) -> None:
+    def __init__(
+        self, target: Target | str | int, *, upstream_sndbuf_bytes: int | None = None
+    ) -> None:
         self.target = target if isinstance(target, Target) else find(target)
+        self._upstream_sndbuf_bytes = upstream_sndbuf_bytes
         self._stack = ExitStack()
         self._servers: dict[tuple[Shape, str], Process] = {}
         self._nobody: socket.socket | None = None
@@ -66,7 +70,7 @@ class Bench:
 
     def __enter__(self) -> Self:
         with self._stack as stack:
-            self.upstream = stack.enter_context(upstream())
+            self.upstream = stack.enter_context(upstream(sndbuf_bytes=self._upstream_sndbuf_bytes))
             self.shaped(PLAIN)
             self._stack = stack.pop_all()
         return self

@@ -34,9 +34,14 @@ class Shape:
 PLAIN = Shape()
 
 
-def upstream(*, ready_s: float = READY_S) -> Process:
+def upstream(*, sndbuf_bytes: int | None = None, ready_s: float = READY_S) -> Process:
     """Return the scripted upstream as a context manager; inside, it runs at `.url`."""
-    return Process("The scripted upstream", ["stages.lab.upstream"], ready_s=ready_s)
+    return Process(
+        "The scripted upstream",
+        ["stages.lab.upstream"],
+        sndbuf_bytes=sndbuf_bytes,
+        ready_s=ready_s,
+    )
 
 
 def serve(
