@@ -7,6 +7,7 @@ import pytest
 from lab_show_helpers import NOT_TOLD, TOLD, WHOLE, cell, clashes, labelled, texts
 
 from stages.lab import Script, ask, show
+from stages.lab.buffers import Buffers
 from stages.lab.pictures import Picture
 from stages.lab.script import Cut, Role, Token
 
@@ -16,6 +17,7 @@ PICTURES = {
     "swimlanes": show.swimlanes({"s01": NOT_TOLD, "s02": TOLD}),
     "staircase": show.staircase([cell("text-survives", "s01_naive", False)]),
     "arrivals": show.arrivals({"SSE": [0.1, 0.2], "one document": [0.2]}),
+    "reservoirs": show.reservoirs({"s03": Buffers(9, 4000, False, 2000, 1000, 100, 60, 700, 140)}),
 }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stages.lab.bench import Bench
+from stages.lab.census import census
 from stages.lab.script import Pause, Refusal, Role, Script, Token
 
 SEED = 20_261_120  # the same moments in every run
@@ -72,6 +73,20 @@ def test_after_two_hundred_leaves_no_socket_is_left(bench: Bench) -> None:
 
     until(lambda: open_files(bench) <= before)
     assert open_files(bench) <= before
+
+
+def tasks(bench: Bench) -> int:
+    return asyncio.run(census(bench.server)).tasks
+
+
+def test_after_two_hundred_leaves_no_task_is_left(bench: Bench) -> None:
+    asyncio.run(bench.ask(Script.answer("warm up")))
+    before = tasks(bench)
+
+    asyncio.run(storm(bench))
+
+    until(lambda: tasks(bench) <= before)
+    assert tasks(bench) <= before
 
 
 def test_after_two_hundred_leaves_no_upstream_is_open(bench: Bench) -> None:

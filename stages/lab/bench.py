@@ -60,12 +60,19 @@ class Bench:
     ProcessError when the server or the upstream does not start, or does not end.
 
     Every server of the bench runs on `engine`, whatever its shape says; without one, on that of its
-    shape. Raises ValueError for an engine that there is not.
+    shape. Raises ValueError for an engine that there is not. `upstream_sndbuf_bytes` is `SO_SNDBUF`
+    of the upstream's connections; with None, it is as the kernel likes.
     """
 
-    def __init__(self, target: Target | str | int, *, engine: str | None = None) -> None:
+    def __init__(
+        self,
+        target: Target | str | int,
+        *,
+        engine: str | None = None,
+        upstream_sndbuf_bytes: int | None = UPSTREAM_SNDBUF_BYTES,
+    ) -> None:
         self.target = target if isinstance(target, Target) else find(target)
-        self._engine = engine
+        self._engine, self._upstream_sndbuf_bytes = engine, upstream_sndbuf_bytes
         self._on_engine(PLAIN)  # an unknown one is refused here, before anything has started
         self._stack = ExitStack()
         self._servers: dict[tuple[Shape, str], Process] = {}
@@ -75,7 +82,7 @@ class Bench:
 
     def __enter__(self) -> Self:
         with self._stack as stack:
-            self.upstream = stack.enter_context(upstream(sndbuf_bytes=UPSTREAM_SNDBUF_BYTES))
+            self.upstream = stack.enter_context(upstream(sndbuf_bytes=self._upstream_sndbuf_bytes))
             self.shaped(PLAIN)
             self._stack = stack.pop_all()
         return self

@@ -1,6 +1,7 @@
 """The child side of `serve`: runs one ASGI app under real uvicorn on a socket that it is given."""
 
 import argparse
+import asyncio
 import gc
 import importlib
 import importlib.util
@@ -18,13 +19,14 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from stages.lab.process import Handover
+from stages.lab.census import report
+from stages.lab.process import CENSUS, Handover
 from stages.lab.serve import ENGINES, PLAIN
 from stages.lab.targets import split
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server that says when it is ready."""
+    """A uvicorn server that says when it is ready, and gives a census when it is asked."""
 
     def __init__(self, config: uvicorn.Config, handover: Handover) -> None:
         super().__init__(config)
@@ -33,7 +35,11 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start as uvicorn does, then tell the parent."""
         await super().startup(sockets)
+        asyncio.get_running_loop().add_signal_handler(CENSUS, self._report)
         self._handover.tell_ready()
+
+    def _report(self) -> None:
+        report([connection.transport for connection in self.server_state.connections])
 
 
 def load(target: str) -> ASGIApp:

@@ -30,6 +30,7 @@ READY_S = 30.0  # importing openai and fastapi takes 2 s; a cold disk takes ten 
 GRACE_S = 10.0  # what a process may take to end after SIGTERM
 STACKS_S = 2.0  # what it may take to write down where each of its threads stands
 STACKS = signal.SIGUSR1
+CENSUS = signal.SIGUSR2
 LOG_TAIL_LINES = 24  # where an import hangs, under the 20 frames of the machinery that imports
 READY = b"ready\n"
 ROOT = Path(__file__).parents[2]  # where `stages` is found, from any working directory
@@ -59,6 +60,7 @@ class Handover:
         """Return the listening socket; from now on this process ends when its parent does."""
         os.set_inheritable(self.leash, False)
         faulthandler.register(STACKS, chain=True)  # the chain ends the process
+        signal.signal(CENSUS, signal.SIG_IGN)  # or it would end one that gives no census
         threading.Thread(target=_end_with_parent, args=(self.leash,), daemon=True).start()
         return adopt(self.listener)
 
@@ -158,7 +160,7 @@ class Process:
             self.wait(STACKS_S)  # the leash goes a moment before the process
         if self.exit_code is not None:
             raise ProcessError(
-                f"{self.name} ended {_how(self.exit_code)} before it was ready. Probably its "
+                f"{self.name} ended {how_ended(self.exit_code)} before it was ready. Probably its "
                 f"import or its start-up failed; mend that, and start it again. {self.log_tail()}"
             )
         self._write_stacks()
@@ -226,7 +228,8 @@ class Process:
         return "Its log ends with:\n" + "\n".join(f"    {line}" for line in lines[-LOG_TAIL_LINES:])
 
 
-def _how(exit_code: int) -> str:
+def how_ended(exit_code: int) -> str:
+    """Return how a process ended, as words for a message."""
     if exit_code < 0:
         return f"by {signal.Signals(-exit_code).name}"
     return f"with exit code {exit_code}"

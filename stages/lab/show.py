@@ -8,11 +8,13 @@ from pathlib import Path
 
 from stages.lab import arrivals as _arrivals
 from stages.lab import diffs as _diffs
+from stages.lab import reservoirs as _reservoirs
 from stages.lab import staircase as _staircase
 from stages.lab import swimlane as _swimlane
 from stages.lab import tables as _tables
 from stages.lab import wire as _wire
 from stages.lab.bench import Answer
+from stages.lab.buffers import Buffers
 from stages.lab.findings import Finding
 from stages.lab.matrix import Cell
 from stages.lab.pictures import Picture
@@ -77,6 +79,11 @@ def staircase(cells: Sequence[Cell]) -> Picture:
 def arrivals(times_s: Mapping[str, Sequence[float]]) -> Picture:
     """Return the picture of when things arrived: a row for each name, seconds since the request."""
     return _arrivals.draw(times_s)
+
+
+def reservoirs(measured: Mapping[str, Buffers]) -> Picture:
+    """Return the picture of where the bytes sit: a group of bars for each `where_bytes_sit`."""
+    return _reservoirs.draw(measured)
 
 
 def save(picture: Picture, path: str | Path) -> None:

@@ -7,7 +7,6 @@ from typing import Literal
 
 from stages.lab.bench import SMALL_BYTES, Answer, Bench
 from stages.lab.leaving import (
-    COME_S,
     WATCH_S,
     Moment,
     NeverCame,
@@ -16,9 +15,9 @@ from stages.lab.leaving import (
     upstream_is_asked,
     watch,
 )
-from stages.lab.ledger import Entry
 from stages.lab.script import Cut, Pause, Role, Script, Token
 from stages.lab.serve import PLAIN, Shape
+from stages.lab.stalling import stalled
 from stages.lab.verdict import Verdict, judge
 
 AT_ONCE_S = 0.25  # measured: 1 to 5 ms; the rest is for a busy machine
@@ -119,7 +118,7 @@ async def leave_while_blocked(bench: Bench) -> Verdict:
     server = bench.shaped(BLOCKED)
     client = bench.client_with(bench.dialect.ask(prompt), server=server, rcvbuf_bytes=SMALL_BYTES)
     async with client:
-        entry = await _stalled(bench, prompt)
+        entry = await stalled(bench, prompt)
         client.leave("rst")
     answer = await watch(bench, prompt, client)
     outcome = _complaint(answer) if entry is not None else "the upstream was never held up"
@@ -128,22 +127,6 @@ async def leave_while_blocked(bench: Bench) -> Verdict:
         "the upstream was closed at once, with the collector off",
         {"": answer.timeline},
     )
-
-
-STALL_S = 0.3  # a firehose that sends nothing for so long is held up, not slow
-
-
-async def _stalled(bench: Bench, prompt: str) -> Entry | None:
-    """Wait until the upstream can send nothing more; returns its entry, or None at the deadline."""
-    before = -1
-    deadline_s = time.monotonic() + COME_S
-    while time.monotonic() < deadline_s:
-        entries = await bench.entries(prompt)
-        if entries and entries[-1].sent_bytes == before:
-            return entries[-1]
-        before = entries[-1].sent_bytes if entries and entries[-1].tokens else -1
-        await asyncio.sleep(STALL_S)  # the interval over which "nothing" is measured
-    return None
 
 
 RECORD = re.compile(r"outcome=(\w+) events=(\d+) duration_s=([\d.]+)")

@@ -13,15 +13,7 @@ from stages.lab.bench import SHRUNK, SMALL_BYTES, Answer, Bench
 from stages.lab.clients import Client
 from stages.lab.leaving import COME_S, watch
 from stages.lab.ledger import Entry
-from stages.lab.probes.s03_disconnect_aware import (
-    AT_ONCE_S,
-    ENDLESS,
-    LONG_S,
-    TALKING,
-)
-from stages.lab.probes.s03_disconnect_aware import (
-    _stalled as stalled,
-)
+from stages.lab.probes.s03_disconnect_aware import AT_ONCE_S, ENDLESS, LONG_S, TALKING
 from stages.lab.process import Process
 from stages.lab.refusals import not_status, refused, status_timeline
 from stages.lab.script import (
@@ -37,6 +29,7 @@ from stages.lab.script import (
     Token,
 )
 from stages.lab.serve import Shape
+from stages.lab.stalling import stalled
 from stages.lab.verdict import Verdict, judge
 
 SEND_TIMEOUT_S = float(SHRUNK["SEND_TIMEOUT_S"])

@@ -1,0 +1,53 @@
+"""An upstream is stalled when it has sent something and then nothing more, and not before."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from stages.lab import stalling
+from stages.lab.bench import Bench
+from stages.lab.ledger import Entry
+from stages.lab.script import Pause, Role, Script, Token
+from stages.lab.stalling import stalled
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    with Bench(2) as bench:
+        yield bench
+
+
+async def watch(bench: Bench, script: Script, still_s: float = 0.3) -> Entry | None:
+    prompt = await bench.register(script)
+    async with bench.client(prompt):
+        return await stalled(bench, prompt, still_s)
+
+
+def test_what_was_sent_before_the_stall_is_in_the_entry(bench: Bench) -> None:
+    entry = asyncio.run(watch(bench, Script((Role(), Token("a"), Token("b"), Pause(60)))))
+
+    assert entry is not None
+    assert entry.tokens == 2
+
+
+def test_a_pause_that_is_shorter_is_no_stall(bench: Bench) -> None:
+    script = Script((Role(), Token("a"), Pause(0.7), Token("b"), Pause(60)))
+
+    entry = asyncio.run(watch(bench, script, still_s=2.0))
+
+    assert entry is not None
+    assert entry.tokens == 2
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [(Role(), *[Token("a", delay_s=0.01)] * 3000), (Role(), Pause(60))],
+    ids=["it goes on", "no token has come"],
+)
+def test_an_upstream_that_is_not_held_up_is_not_stalled(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, steps: tuple[Role | Token | Pause, ...]
+) -> None:
+    monkeypatch.setattr(stalling, "COME_S", 1.0)  # nothing comes, however long we wait
+
+    assert asyncio.run(watch(bench, Script(steps))) is None
