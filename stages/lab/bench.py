@@ -6,6 +6,8 @@ import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
@@ -76,12 +78,14 @@ class Bench:
         self._on_engine(PLAIN)  # an unknown one is refused here, before anything has started
         self._stack = ExitStack()
         self._servers: dict[tuple[Shape, str], Process] = {}
+        self._databases: dict[Process, Path] = {}
         self._nobody: socket.socket | None = None
         self._numbers = itertools.count(1)
         self._open = True
 
     def __enter__(self) -> Self:
         with self._stack as stack:
+            self._folder = stack.enter_context(TemporaryDirectory())
             self.upstream = stack.enter_context(upstream(sndbuf_bytes=self._upstream_sndbuf_bytes))
             self.shaped(PLAIN)
             self._stack = stack.pop_all()
@@ -121,11 +125,16 @@ class Bench:
         ended = key in self._servers and self._servers[key].exit_code is not None
         if key not in self._servers or (ended and self._open):
             # A stage that leaks streams does not end by itself, and that is no news at the end.
-            server = serve(
-                self.target.app, key[1], shape, env=SHRUNK, grace_s=END_S, must_end=False
-            )
+            database = Path(self._folder) / f"usage-{next(self._numbers)}.sqlite3"
+            env = {**SHRUNK, "DATABASE_URL": f"sqlite+aiosqlite:///{database}"}
+            server = serve(self.target.app, key[1], shape, env=env, grace_s=END_S, must_end=False)
             self._servers[key] = self._stack.enter_context(server)
+            self._databases[server] = database
         return self._servers[key]
+
+    def database(self, server: Process) -> Path:
+        """Return the SQLite file that a server got for its usage rows."""
+        return self._databases[server]
 
     def _on_engine(self, shape: Shape) -> Shape:
         return shape if self._engine is None else replace(shape, engine=self._engine)

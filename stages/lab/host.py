@@ -127,6 +127,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--asgi-2.4", dest="asgi_2_4", action="store_true")
     parser.add_argument("--no-collector", action="store_true")
     parser.add_argument("--engine", choices=ENGINES, default=PLAIN.engine)
+    parser.add_argument("--stop-s", type=int)
     options = parser.parse_args(argv)
     handover: Handover = options.handover
     listener = handover.accept()
@@ -142,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.no_collector:
         gc.disable()
     http, loop = ENGINES[options.engine]
-    config = uvicorn.Config(app, http=http, loop=loop)
+    config = uvicorn.Config(app, http=http, loop=loop, timeout_graceful_shutdown=options.stop_s)
     Server(config, handover).run(sockets=[listener])
 
 

@@ -19,7 +19,8 @@ class Shape:
     `middleware` wraps the app in a BaseHTTPMiddleware, `asgi_2_4` presents the server as one of
     ASGI spec 2.4, `collector` is the garbage collector, `sndbuf_bytes` is `SO_SNDBUF` of the
     listening socket, which accepted sockets inherit, `env` has variables of the environment, and
-    `engine` is one of ENGINES. Raises ValueError for another.
+    `stop_s` is uvicorn's `--timeout-graceful-shutdown`. `engine` is one of ENGINES; raises
+    ValueError for another.
     """
 
     middleware: bool = False
@@ -27,6 +28,7 @@ class Shape:
     collector: bool = True
     sndbuf_bytes: int | None = None
     env: tuple[tuple[str, str], ...] = ()
+    stop_s: int | None = None
     engine: str = "asyncio"
 
     def __post_init__(self) -> None:
@@ -41,6 +43,7 @@ class Shape:
             *(["--middleware"] if self.middleware else []),
             *(["--asgi-2.4"] if self.asgi_2_4 else []),
             *([] if self.collector else ["--no-collector"]),
+            *([f"--stop-s={self.stop_s}"] if self.stop_s is not None else []),
             *("--engine", self.engine),
         ]
 

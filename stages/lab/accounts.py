@@ -1,0 +1,73 @@
+"""Accounts: the usage rows that a server under test has written, and what they should say.
+
+The bench gives each server a SQLite file of its own. A row is what stage 5 says it is: table
+`usage` with `id`, `status`, `ended_at`, `prompt_tokens`, `completion_tokens` and `source`.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+QUERY = "SELECT id, status, ended_at, prompt_tokens, completion_tokens, source FROM usage"
+LOOK_S = 0.01  # a look at a file: nothing tells us when it changes
+
+
+@dataclass(frozen=True)
+class Row:
+    """One usage row. It is final when it has `ended_at`."""
+
+    id: str
+    status: str
+    ended_at: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    source: str | None
+
+    @property
+    def final(self) -> bool:
+        """Whether the stream is over, as the row says."""
+        return self.ended_at is not None
+
+
+def rows(database: Path) -> list[Row]:
+    """Return all rows, in no order; none where there is no file or no such table."""
+    if not database.is_file():
+        return []
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        try:
+            return [Row(*row) for row in connection.execute(QUERY)]
+        except sqlite3.OperationalError:  # no such table, or no such column
+            return []
+
+
+Enough = Callable[[Sequence[Row]], bool]
+
+
+async def wait(database: Path, enough: Enough, deadline_s: float) -> list[Row]:
+    """Return all rows when they are enough, or the deadline is over."""
+    end_s = time.monotonic() + deadline_s
+    while True:
+        found = rows(database)
+        if enough(found) or time.monotonic() > end_s:
+            return found
+        await asyncio.sleep(LOOK_S)
+
+
+def final(count: int) -> Enough:
+    """Return a test whether so many rows are final, and no other is there."""
+    return lambda found: len(found) == count and all(row.final for row in found)
+
+
+def is_free(database: Path, deadline_s: float) -> bool:
+    """Return whether another process can write within the deadline: no transaction is open."""
+    with closing(sqlite3.connect(database, timeout=deadline_s, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            return False
+    return True

@@ -1,0 +1,320 @@
+"""The probes that s05 introduces: every stream is accounted for exactly once, however it ends."""
+
+import asyncio
+import signal
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+
+from stages.lab.accounts import Row, final, is_free, rows, wait
+from stages.lab.bench import SHRUNK, SMALL_BYTES, Answer, Bench
+from stages.lab.clients import Client
+from stages.lab.dialects import read
+from stages.lab.leaving import COME_S, NeverCame, has_read, leave, upstream_is_asked
+from stages.lab.probes.s03_disconnect_aware import ENDLESS, SILENT, TALKING, THINKING
+from stages.lab.process import Process
+from stages.lab.script import Cut, Done, Finish, Pause, Refusal, Role, Script, Token, Usage
+from stages.lab.serve import Shape
+from stages.lab.verdict import Verdict, judge
+
+FINAL_S = 1.0  # measured: 5 ms after the end of the stream; the rest is for a busy machine
+
+Check = Callable[[Row], str | None]
+
+
+def says(status: str, source: str, tokens: int, prompt_tokens: int | None = None) -> Check:
+    """Return a check of one final row."""
+
+    def check(row: Row) -> str | None:
+        said = (row.status, row.source, row.completion_tokens, row.prompt_tokens)
+        meant = (status, source, tokens, prompt_tokens)
+        return None if said == meant else f"the row says {said} instead of {meant}"
+
+    return check
+
+
+@asynccontextmanager
+async def one_more(bench: Bench, server: Process, found: list[Row]) -> AsyncIterator[None]:
+    """Put the rows that a stream in the context has left into `found`."""
+    before = {row.id for row in rows(bench.database(server))}
+    yield
+    enough = final(len(before) + 1)
+    after = await wait(bench.database(server), enough, FINAL_S)
+    found += [row for row in after if row.id not in before]
+
+
+def complain(found: list[Row], check: Check) -> str | None:
+    """Return what is wrong with the rows of one stream."""
+    if len(found) != 1:
+        return f"the stream has {len(found)} rows instead of one" if found else "there is no row"
+    if not found[0].final:
+        return f"the row still says {found[0].status!r} {FINAL_S:g} s after the end"
+    return check(found[0])
+
+
+async def completed_is_accounted(bench: Bench) -> Verdict:
+    """An answer comes to its end: is there one final row, with the provider's usage?
+
+    Rule: status `completed` and the provider's two counts (`provider`). Where it sends none, the
+    tokens are those that came, and the row says so (`counted`).
+    Source: https://platform.openai.com/docs/api-reference/chat-streaming/streaming#usage
+    """
+    tokens = (Role(), Token("a"), Token("b"), Token("c"), Finish())
+    return await _accounted(
+        bench,
+        {
+            "with usage": (
+                Script((*tokens, Usage(11, 13), Done())),
+                says("completed", "provider", 13, 11),
+            ),
+            "without usage": (Script((*tokens, Done())), says("completed", "counted", 3)),
+        },
+        "each complete answer has one final row, with the provider's usage where it was sent",
+    )
+
+
+BROKEN = (Role(), Token("a"), Token("b"), Cut())
+REFUSED = Script(refusal=Refusal(500))
+
+
+async def failed_is_accounted(bench: Bench) -> Verdict:
+    """The upstream refuses, breaks off or falls silent: is there one final row?
+
+    Rule: status `upstream_failed`, and the tokens that came until then: they are on the bill.
+    Source: https://platform.openai.com/docs/api-reference/chat-streaming
+    """
+    silent = Script((Role(), Token("a"), Pause(30.0)))
+    return await _accounted(
+        bench,
+        {
+            "it refuses": (REFUSED, says("upstream_failed", "counted", 0)),
+            "it breaks off": (Script(BROKEN), says("upstream_failed", "counted", 2)),
+            "it falls silent": (silent, says("upstream_failed", "counted", 1)),
+        },
+        "each failure of the upstream has one final row, with what came until then",
+    )
+
+
+async def _accounted(
+    bench: Bench, cases: Mapping[str, tuple[Script, Check]], what_holds: str
+) -> Verdict:
+    outcomes, timelines = {}, {}
+    deadline_s = 2 * float(SHRUNK["UPSTREAM_IDLE_S"])
+    for name, (script, check) in cases.items():
+        found: list[Row] = []
+        async with one_more(bench, bench.server, found):
+            answer = await bench.ask(script, deadline_s=deadline_s)
+        outcomes[name], timelines[name] = complain(found, check), answer.timeline
+        if outcomes[name] == "there is no row":
+            break  # nor will there be one in the other cases
+    return judge(outcomes, what_holds, timelines)
+
+
+SAID = Script((Role(), Token("a"), Token("b"), Token("c"), Pause(30.0)))
+
+
+async def left_is_accounted(bench: Bench) -> Verdict:
+    """The client leaves: is there one final row?
+
+    Rule: status `client_closed`, and the tokens that came until then. The write begins when the
+    task that it runs in has been cancelled.
+    Source: https://anyio.readthedocs.io/en/stable/cancellation.html#shielding
+    """
+    moments = {
+        "in a silence": (SAID, has_read("abc"), says("client_closed", "counted", 3)),
+        "before the headers": (THINKING, upstream_is_asked, says("client_closed", "counted", 0)),
+    }
+    outcomes, timelines = {}, {}
+    for name, (script, moment, check) in moments.items():
+        found: list[Row] = []
+        async with one_more(bench, bench.server, found):
+            try:
+                timelines[name] = (await leave(bench, script, moment)).timeline
+            except NeverCame as exc:
+                return Verdict(False, f"{name}: {exc}")
+        outcomes[name] = complain(found, check)
+    return judge(outcomes, "each client that left has one final row", timelines)
+
+
+SMALL = Shape(sndbuf_bytes=SMALL_BYTES)
+
+
+async def cut_is_accounted(bench: Bench) -> Verdict:
+    """A reader stalls and is cut: is there one final row?
+
+    Rule: status `client_stalled`, while the client is still connected.
+    Source: https://anyio.readthedocs.io/en/stable/cancellation.html#shielding
+    """
+    found: list[Row] = []
+    server = bench.shaped(SMALL)
+    prompt = await bench.register(ENDLESS)
+    client = bench.client_with(bench.dialect.ask(prompt), server=server, rcvbuf_bytes=SMALL_BYTES)
+    async with client, one_more(bench, server, found):
+        await bench.entries(prompt, "left", 1, float(SHRUNK["SEND_TIMEOUT_S"]) + FINAL_S)
+    outcome = complain(found, lambda row: _status(row, "client_stalled"))
+    return judge({"a reader that stalls": outcome}, "it has one final row", {})
+
+
+def _status(row: Row, status: str) -> str | None:
+    return None if row.status == status else f"the row says {row.status!r} instead of {status!r}"
+
+
+CROWD = 20
+STOP = Shape(sndbuf_bytes=SMALL_BYTES, stop_s=3)
+STOPPED_S = 5.0
+
+
+async def shutdown_is_accounted(bench: Bench) -> Verdict:
+    """The server is told to stop while streams run: are all of them accounted for, and told?
+
+    Rule: after SIGTERM every client that reads gets one `error` event and a clean end, every row is
+    final, and the process has ended in under 5 s. Of the clients, one reads nothing and one still
+    waits for its headers: they cannot be told, and their rows are final too.
+    Source: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination
+    """
+    server = bench.shaped(STOP)
+    async with AsyncExitStack() as stack:
+        readers = [await _running(bench, server, stack, TALKING) for _ in range(CROWD)]
+        await _running(bench, server, stack, ENDLESS, reads=False)
+        await _running(bench, server, stack, THINKING, reads=False)
+        begun_s = time.monotonic()
+        server.signal(signal.SIGTERM)
+        async with asyncio.TaskGroup() as group:
+            for client in readers:
+                group.create_task(client.read(deadline_s=STOPPED_S))
+        ended = await _ended(server, begun_s + STOPPED_S)
+    found = rows(bench.database(server))
+    return judge(
+        {
+            "the clients": _untold(bench, readers),
+            "the process": None if ended else f"it had not ended {STOPPED_S:g} s after SIGTERM",
+            "the rows": _unfinished(found, CROWD + 2),
+        },
+        f"{CROWD + 2} streams ran; every client that read was told, and every row is final",
+        {},
+    )
+
+
+async def _running(
+    bench: Bench, server: Process, stack: AsyncExitStack, script: Script, *, reads: bool = True
+) -> Client:
+    """Return a client whose stream runs until the stack ends."""
+    prompt = await bench.register(script)
+    client = bench.client_with(
+        bench.dialect.ask(prompt), server=server, rcvbuf_bytes=None if reads else SMALL_BYTES
+    )
+    await stack.enter_async_context(client)
+    await bench.entries(prompt, "received", 1, COME_S)
+    if reads:
+        await client.read(lambda: len(client.events) > 0, deadline_s=COME_S)
+    return client
+
+
+async def _ended(server: Process, deadline_s: float) -> bool:
+    return await asyncio.to_thread(server.wait, max(0.0, deadline_s - time.monotonic()))
+
+
+def _untold(bench: Bench, readers: list[Client]) -> str | None:
+    for client in readers:
+        kinds = read(bench.dialect, client.events).kinds
+        if client.ended != "clean" or kinds != ("token", "error"):
+            return f"a client was told {kinds}, and its answer ended {client.ended}"
+    return None
+
+
+def _unfinished(found: list[Row], count: int) -> str | None:
+    if len(found) != count:
+        return f"there are {len(found)} rows of {count} streams"
+    open_ = [row for row in found if not row.final]
+    return f"{len(open_)} of {count} rows still say {open_[0].status!r}" if open_ else None
+
+
+async def kill_is_visible(bench: Bench) -> Verdict:
+    """The process is killed while a stream runs: can it be seen afterwards that there was one?
+
+    Rule: after SIGKILL there is a row with status `streaming`. What has no row is not missed.
+    Source: https://man7.org/linux/man-pages/man7/signal.7.html
+    """
+    server = bench.shaped(Shape(stop_s=1))
+    async with AsyncExitStack() as stack:
+        await _running(bench, server, stack, TALKING)
+        server.signal(signal.SIGKILL)
+        await _ended(server, time.monotonic() + COME_S)
+    said = [row.status for row in rows(bench.database(server))]
+    outcome = None if said == ["streaming"] else f"the rows say {said} instead of ['streaming']"
+    return judge({"a stream that was killed": outcome}, "its row still says 'streaming'", {})
+
+
+STORM = 100
+HALL = Shape(env=(("MAX_STREAMS", str(2 * STORM)),))
+
+
+async def storm_leaves_no_transaction(bench: Bench) -> Verdict:
+    """A hundred clients leave at the same moment: does the database come out of it whole?
+
+    Rule: every row becomes final, no transaction stays open, so that another process can write, and
+    the next stream gets its row.
+    Source: https://docs.sqlalchemy.org/en/21/core/pooling.html
+    """
+    server = bench.shaped(HALL)
+    database = bench.database(server)
+    async with AsyncExitStack() as stack:
+        prompt = await bench.register(SILENT)
+        for _ in range(STORM):
+            await stack.enter_async_context(bench.client(prompt, server=server))
+        await bench.entries(prompt, "headers", STORM, COME_S)
+    stormed = await wait(database, final(STORM), COME_S)
+    next_one = await bench.ask(Script.answer("a"), server=server)
+    after = await wait(database, final(STORM + 1), FINAL_S)
+    return judge(
+        {
+            "the rows": _unfinished(stormed, STORM),
+            "another process": None if is_free(database, FINAL_S) else "it cannot write",
+            "the next stream": _unfinished(after, STORM + 1),
+        },
+        f"{STORM} rows are final, another process can write, and the next stream got its row",
+        {"the next stream": next_one.timeline},
+    )
+
+
+async def database_down_costs_no_stream(bench: Bench) -> Verdict:
+    """The database cannot be opened, or does not answer: do the streams come all the same?
+
+    Rule: the client gets its whole answer. What it costs is the row, and WRITE_S of waiting.
+    Source: https://sre.google/sre-book/addressing-cascading-failures/
+    """
+    nowhere = Shape(env=(("DATABASE_URL", "sqlite+aiosqlite:////nowhere/usage.sqlite3"),))
+    gone = await bench.ask(Script.answer("a", "b"), server=bench.shaped(nowhere))
+    server = bench.shaped(HELD)
+    with closing(sqlite3.connect(bench.database(server), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        held = await bench.ask(Script.answer("a", "b"), server=server)
+        other.execute("ROLLBACK")
+    return judge(
+        {"it cannot be opened": _lost(gone), "it does not answer": _lost(held)},
+        "the answers came, whole",
+        {"it cannot be opened": gone.timeline, "it does not answer": held.timeline},
+    )
+
+
+HELD = Shape(env=(("WRITE_S", "0.5"),))
+
+
+def _lost(answer: Answer) -> str | None:
+    client = answer.client
+    if client.ended == "clean" and answer.told.text == "ab" and answer.told.kinds[-1] == "done":
+        return None
+    return f"status {client.status}, told {answer.told.kinds}"
+
+
+PROBES = (
+    completed_is_accounted,
+    left_is_accounted,
+    failed_is_accounted,
+    cut_is_accounted,
+    shutdown_is_accounted,
+    kill_is_visible,
+    storm_leaves_no_transaction,
+    database_down_costs_no_stream,
+)
