@@ -169,10 +169,10 @@ async def _warm_up(bench: Bench) -> None:
 def _unbounded(entry: Entry | None, grown_bytes: int) -> str | None:
     if entry is None:
         return "the upstream was never asked"
-    if entry.sent_bytes > AHEAD_BYTES:
-        return f"the server read more than {AHEAD_BYTES // 1_000_000} MB ahead of its reader"
     if grown_bytes > GROWN_BYTES:
         return "the server's memory grew by more than 1 MB and its backlog"
+    if entry.sent_bytes > AHEAD_BYTES:
+        return f"the server read more than {AHEAD_BYTES // 1_000_000} MB ahead of its reader"
     return None
 
 
