@@ -264,6 +264,8 @@ async def storm_leaves_no_transaction(bench: Bench) -> Verdict:
         for _ in range(STORM):
             await stack.enter_async_context(bench.client(prompt, server=server))
         await bench.entries(prompt, "headers", STORM, COME_S)
+        if not rows(database):
+            return Verdict(False, "a hundred clients: there is no row")
     stormed = await wait(database, final(STORM), COME_S)
     next_one = await bench.ask(Script.answer("a"), server=server)
     after = await wait(database, final(STORM + 1), FINAL_S)
