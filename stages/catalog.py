@@ -136,7 +136,7 @@ WRONG_TURNS = (
     WrongTurn(
         "s04_put_and_yield",
         base="s04_backpressured",
-        mistake="fills a bounded queue and empties it in one coroutine, twenty times a second",
+        mistake="fills a bounded queue and empties it in one coroutine, five times a second",
         seen_in="answers on batching tokens for the browser",
         fails=(
             "outcome-is-recorded",

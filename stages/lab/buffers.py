@@ -4,14 +4,15 @@ On the way from the upstream to the client there are six places, four of them in
 shows for every socket what waits in its two queues, and the server says what it keeps itself.
 """
 
-from collections.abc import Iterable
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from stages.lab.bench import Bench
 from stages.lab.census import census
 from stages.lab.leaving import COME_S
-from stages.lab.ledger import Entry
 from stages.lab.process import Process
 from stages.lab.script import Role, Script, Token
 from stages.lab.serve import PLAIN, Shape
@@ -19,7 +20,9 @@ from stages.lab.stalling import stalled
 from stages.lab.targets import Target
 
 TABLE = Path("/proc/net/tcp")
-STILL_S = 1.0  # with small buffers TCP itself is silent for 0.2 s and longer, and then goes on
+# An upstream that sends nothing is not enough: where its queue holds megabytes, a server can read
+# from them for seconds before Linux lets it send again; and small buffers make TCP itself pause.
+STILL_S = 1.0
 TEXT = "x" * 4000  # few large tokens: the buffers are measured, and not the CPU
 # 20 MB. Linux lets a send queue grow to 4 MB and a receive queue to 6 MB, unless told otherwise.
 MUCH = Script((Role(), *[Token(TEXT)] * 5000))
@@ -127,13 +130,25 @@ async def where_bytes_sit(
         prompt = await bench.register(MUCH)
         body = bench.dialect.ask(prompt)
         async with bench.client_with(body, server=server, rcvbuf_bytes=rcvbuf_bytes):
-            entry = await stalled(bench, prompt, STILL_S)
-            if entry is None:
-                raise NotMeasured(
-                    f"The upstream still sent after {COME_S:g} s. Probably this machine is slow: "
-                    "20 MB on loopback take a second. Measure when it has less to do."
-                )
-            return await _measure(bench.upstream, server, entry, growth)
+            await stalled(bench, prompt)  # until then, there is nothing to be seen
+            return await _at_rest(lambda: _measure(bench, server, prompt, growth))
+
+
+async def _at_rest(measure: Callable[[], Awaitable[Buffers]]) -> Buffers:
+    """Measure until nothing has moved for STILL_S."""
+    before = None
+    deadline_s = time.monotonic() + COME_S
+    while time.monotonic() < deadline_s:
+        now = await measure()
+        if now == before:
+            return now
+        before = now
+        await asyncio.sleep(STILL_S)  # the interval over which "nothing" is measured
+    raise NotMeasured(
+        f"The bytes still moved after {COME_S:g} s. Probably nothing holds the server up and it "
+        "reads slowly, or this machine is slow: 20 MB on loopback take a second. Measure a server "
+        "that waits for its client, on a machine with nothing else to do."
+    )
 
 
 async def _growth(bench: Bench, server: Process) -> float:
@@ -149,8 +164,9 @@ async def _growth(bench: Bench, server: Process) -> float:
     return (wire.rindex(text) - wire.index(text)) / (two.entry.sent_bytes - one.entry.sent_bytes)
 
 
-async def _measure(upstream: Process, server: Process, entry: Entry, growth: float) -> Buffers:
-    """Read off every place. Nothing moves meanwhile, so it need not be at one moment."""
+async def _measure(bench: Bench, server: Process, prompt: str, growth: float) -> Buffers:
+    """Read off every place, one after the other: it is right when nothing moves."""
+    entry, upstream = (await bench.entries(prompt))[-1], bench.upstream
     unsent_bytes = (await census(server)).unsent_bytes
     if entry.left is not None or not unsent_bytes:
         raise NotMeasured(

@@ -10,8 +10,8 @@ from stages.lab.ledger import Entry
 STALL_S = 0.3  # a firehose that sends nothing for so long is held up, not slow
 
 
-async def stalled(bench: Bench, prompt: str, still_s: float = STALL_S) -> Entry | None:
-    """Wait until the upstream has sent nothing for `still_s` after its first token.
+async def stalled(bench: Bench, prompt: str) -> Entry | None:
+    """Wait until the upstream has sent nothing for STALL_S after its first token.
 
     Returns its entry, or None when it still sends after COME_S.
     """
@@ -22,5 +22,5 @@ async def stalled(bench: Bench, prompt: str, still_s: float = STALL_S) -> Entry 
         if entries and entries[-1].sent_bytes == before:
             return entries[-1]
         before = entries[-1].sent_bytes if entries and entries[-1].tokens else -1
-        await asyncio.sleep(still_s)  # the interval over which "nothing" is measured
+        await asyncio.sleep(STALL_S)  # the interval over which "nothing" is measured
     return None

@@ -1,4 +1,4 @@
-"""Wrong turn: one coroutine fills a bounded queue and empties it, twenty times a second.
+"""Wrong turn: one coroutine fills a bounded queue and empties it, five times a second.
 
 Instead of s04: no reader and no backlog, but a queue that its own coroutine waits for.
 Run: uvicorn stages.wrong_turns.s04_put_and_yield:app
@@ -32,7 +32,7 @@ SEND_TIMEOUT_S = float(os.environ.get("SEND_TIMEOUT_S", "30"))  # a tunnel is sh
 UPSTREAM_IDLE_S = float(os.environ.get("UPSTREAM_IDLE_S", "60"))  # a model thinks, but not for ever
 MAX_STREAMS = int(os.environ.get("MAX_STREAMS", "100"))  # what the provider's rate limit allows
 QUEUE_TOKENS = 50  # bounded, as memory should be
-EVENT_S = 0.05  # as often as an eye can tell
+EVENT_S = 0.2  # a browser need not draw more often
 
 app = FastAPI()
 # Whoever is refused decides when to ask again. The timeout is one read's, not the answer's.
