@@ -172,6 +172,43 @@ WRONG_TURNS = (
         seen_in="guides to limiting the concurrency of an endpoint",
         fails=("crowd-is-refused", "slot-is-returned"),
     ),
+    WrongTurn(
+        "s05_plain_finally",
+        base="s05_shielded_usage",
+        mistake="finishes the row in the generator's finally, where every await is cancelled",
+        seen_in="most examples of usage accounting for streams",
+        fails=(
+            "left-is-accounted",
+            "cut-is-accounted",
+            "shutdown-is-accounted",
+            "storm-leaves-no-transaction",
+        ),
+    ),
+    WrongTurn(
+        "s05_asyncio_shield",
+        base="s05_shielded_usage",
+        mistake="finishes the row behind asyncio.shield, which goes on, and nobody waits for it",
+        seen_in="answers on cancelled database writes",
+        fails=("cut-is-accounted", "shutdown-is-accounted"),
+    ),
+    WrongTurn(
+        "s05_create_task",
+        base="s05_shielded_usage",
+        mistake="finishes the row in a task of its own, and nobody waits for it",
+        seen_in="most chat backends that log usage",
+        fails=("shutdown-is-accounted",),
+    ),
+    WrongTurn(
+        "s05_request_session",
+        base="s05_shielded_usage",
+        mistake="holds a database connection from the start of a stream to its end",
+        seen_in="the database chapters of framework tutorials, where a request takes milliseconds",
+        fails=(
+            "shutdown-is-accounted",
+            "storm-leaves-no-transaction",
+            "database-down-costs-no-stream",
+        ),
+    ),
 )
 
 # The verdict of every probe on every stage, in the order of STAGES.

@@ -255,7 +255,7 @@ async def read(stream: Stream, backlog: Backlog, record: Record) -> None:
 
 async def stop(backlog: Backlog, record: Record) -> None:
     await record.going_down.wait()
-    record.failure = InterruptedError("the server stops")
+    record.outcome, record.failure = "server_stopped", InterruptedError("the server stops")
     await backlog.end()
 
 
@@ -264,8 +264,8 @@ async def events(backlog: Backlog, record: Record) -> AsyncIterator[dict[str, st
         yield event("token", index=record.events, text=text)
         record.events += 1
     if record.failure is not None:
-        stopped = record.going_down.is_set()
-        record.outcome = "server_stopped" if stopped else "upstream_failed"
+        if not record.going_down.is_set():
+            record.outcome = "upstream_failed"
         yield event("error", **problem(record.outcome, "The answer broke off.", record.failure))
     else:
         usage = record.usage and record.usage.model_dump()

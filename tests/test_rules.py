@@ -25,6 +25,7 @@ SIZES = {
     "s02_json_safe": (80, 16),
     "s03_disconnect_aware": (66, 18),
     "s04_backpressured": (94, 22),
+    "s05_shielded_usage": (91, 8),
     "s03_polling": (21, 32),
     "s03_detached_reader": (18, 7),
     "s03_yield_on_cancel": (7, 6),
@@ -32,6 +33,10 @@ SIZES = {
     "s04_unbounded_queue": (4, 7),
     "s04_orphan_producer": (9, 8),
     "s04_semaphore_in_handler": (9, 7),
+    "s05_plain_finally": (23, 19),
+    "s05_asyncio_shield": (23, 19),
+    "s05_create_task": (6, 5),
+    "s05_request_session": (28, 20),
     "s02_escape_newlines": (5, 7),
     "s02_done_in_finally": (5, 5),
     "s02_raise_after_error": (5, 4),
@@ -107,7 +112,7 @@ def test_a_stage_says_its_claim_what_is_new_how_to_run_and_what_is_wrong(
 
     assert title == f"{stage.title}."
     assert new.startswith(f"New since s{stage.number - 1:02}: ")
-    assert run == f"Run: uvicorn {stage.app}"
+    assert run.startswith(f"Run: uvicorn {stage.app}")
     assert wrong.startswith("Still wrong: ")
 
 
@@ -119,7 +124,7 @@ def test_a_wrong_turn_says_the_mistake_how_to_run_and_where_it_is_seen(
 
     assert title.startswith("Wrong turn: ")
     assert instead.startswith(f"Instead of {turn.base[:3]}: ")
-    assert run == f"Run: uvicorn {turn.app}"
+    assert run.startswith(f"Run: uvicorn {turn.app}")
     assert seen_in == f"Seen in: {turn.seen_in}."
 
 

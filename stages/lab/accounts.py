@@ -7,8 +7,8 @@ The bench gives each server a SQLite file of its own. A row is what stage 5 says
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,3 +71,13 @@ def is_free(database: Path, deadline_s: float) -> bool:
         except sqlite3.OperationalError:
             return False
     return True
+
+
+@asynccontextmanager
+async def busy(database: Path, for_s: float = 0.0) -> AsyncIterator[None]:
+    """Let nobody else use a database in this context, and not before `for_s` have passed."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        rest = asyncio.create_task(asyncio.sleep(for_s))
+        yield
+        await rest

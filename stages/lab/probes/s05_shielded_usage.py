@@ -2,18 +2,19 @@
 
 import asyncio
 import signal
-import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
 
-from stages.lab.accounts import Row, final, is_free, rows, wait
+from stages.lab.accounts import Row, busy, final, is_free, rows, wait
 from stages.lab.bench import SHRUNK, SMALL_BYTES, Answer, Bench
 from stages.lab.clients import Client
 from stages.lab.dialects import read
 from stages.lab.leaving import COME_S, NeverCame, has_read, leave, upstream_is_asked
 from stages.lab.probes.s03_disconnect_aware import ENDLESS, SILENT, TALKING, THINKING
-from stages.lab.process import Process
+from stages.lab.process import Process, ProcessError
 from stages.lab.script import Cut, Done, Finish, Pause, Refusal, Role, Script, Token, Usage
 from stages.lab.serve import Shape
 from stages.lab.verdict import Verdict, judge
@@ -34,14 +35,11 @@ def says(status: str, source: str, tokens: int, prompt_tokens: int | None = None
     return check
 
 
-@asynccontextmanager
-async def one_more(bench: Bench, server: Process, found: list[Row]) -> AsyncIterator[None]:
-    """Put the rows that a stream in the context has left into `found`."""
-    before = {row.id for row in rows(bench.database(server))}
-    yield
-    enough = final(len(before) + 1)
-    after = await wait(bench.database(server), enough, FINAL_S)
-    found += [row for row in after if row.id not in before]
+async def new_rows(database: Path, before: list[Row]) -> list[Row]:
+    """Return the rows that have come since; waits for one more, and for all to be final."""
+    after = await wait(database, final(len(before) + 1), FINAL_S)
+    known = {row.id for row in before}
+    return [row for row in after if row.id not in known]
 
 
 def complain(found: list[Row], check: Check) -> str | None:
@@ -100,12 +98,12 @@ async def _accounted(
     bench: Bench, cases: Mapping[str, tuple[Script, Check]], what_holds: str
 ) -> Verdict:
     outcomes, timelines = {}, {}
-    deadline_s = 2 * float(SHRUNK["UPSTREAM_IDLE_S"])
+    database, deadline_s = bench.database(bench.server), 2 * float(SHRUNK["UPSTREAM_IDLE_S"])
     for name, (script, check) in cases.items():
-        found: list[Row] = []
-        async with one_more(bench, bench.server, found):
-            answer = await bench.ask(script, deadline_s=deadline_s)
-        outcomes[name], timelines[name] = complain(found, check), answer.timeline
+        before = rows(database)
+        answer = await bench.ask(script, deadline_s=deadline_s)
+        outcomes[name] = complain(await new_rows(database, before), check)
+        timelines[name] = answer.timeline
         if outcomes[name] == "there is no row":
             break  # nor will there be one in the other cases
     return judge(outcomes, what_holds, timelines)
@@ -126,14 +124,14 @@ async def left_is_accounted(bench: Bench) -> Verdict:
         "before the headers": (THINKING, upstream_is_asked, says("client_closed", "counted", 0)),
     }
     outcomes, timelines = {}, {}
+    database = bench.database(bench.server)
     for name, (script, moment, check) in moments.items():
-        found: list[Row] = []
-        async with one_more(bench, bench.server, found):
-            try:
-                timelines[name] = (await leave(bench, script, moment)).timeline
-            except NeverCame as exc:
-                return Verdict(False, f"{name}: {exc}")
-        outcomes[name] = complain(found, check)
+        before = rows(database)
+        try:
+            timelines[name] = (await leave(bench, script, moment)).timeline
+        except NeverCame as exc:
+            return Verdict(False, f"{name}: {exc}")
+        outcomes[name] = complain(await new_rows(database, before), check)
     return judge(outcomes, "each client that left has one final row", timelines)
 
 
@@ -146,12 +144,13 @@ async def cut_is_accounted(bench: Bench) -> Verdict:
     Rule: status `client_stalled`, while the client is still connected.
     Source: https://anyio.readthedocs.io/en/stable/cancellation.html#shielding
     """
-    found: list[Row] = []
     server = bench.shaped(SMALL)
+    before = rows(bench.database(server))
     prompt = await bench.register(ENDLESS)
     client = bench.client_with(bench.dialect.ask(prompt), server=server, rcvbuf_bytes=SMALL_BYTES)
-    async with client, one_more(bench, server, found):
+    async with client:
         await bench.entries(prompt, "left", 1, float(SHRUNK["SEND_TIMEOUT_S"]) + FINAL_S)
+        found = await new_rows(bench.database(server), before)
     outcome = complain(found, lambda row: _status(row, "client_stalled"))
     return judge({"a reader that stalls": outcome}, "it has one final row", {})
 
@@ -161,26 +160,31 @@ def _status(row: Row, status: str) -> str | None:
 
 
 CROWD = 20
-STOP = Shape(sndbuf_bytes=SMALL_BYTES, stop_s=3)
+PATIENT = (("SEND_TIMEOUT_S", "30"), ("UPSTREAM_IDLE_S", "30"))  # nothing else ends a stream
+STOP = Shape(sndbuf_bytes=SMALL_BYTES, stop_s=3, env=PATIENT)
 STOPPED_S = 5.0
+BUSY_S = 0.5  # a hundred times what a write takes
 
 
 async def shutdown_is_accounted(bench: Bench) -> Verdict:
     """The server is told to stop while streams run: are all of them accounted for, and told?
 
-    Rule: after SIGTERM every client that reads gets one `error` event and a clean end, every row is
-    final, and the process has ended in under 5 s. Of the clients, one reads nothing and one still
-    waits for its headers: they cannot be told, and their rows are final too.
+    Rule: after SIGTERM every client that reads gets one `error` event and a clean end, every row
+    says `server_stopped`, and the process has ended in under 5 s. One client reads nothing and one
+    still waits for its headers: they cannot be told. The database is busy for the first 0.5 s.
     Source: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination
     """
     server = bench.shaped(STOP)
     async with AsyncExitStack() as stack:
-        readers = [await _running(bench, server, stack, TALKING) for _ in range(CROWD)]
-        await _running(bench, server, stack, ENDLESS, reads=False)
-        await _running(bench, server, stack, THINKING, reads=False)
+        scripts = [TALKING] * CROWD + [ENDLESS, THINKING]
+        running = [_running(bench, server, stack, script) for script in scripts]
+        clients = await asyncio.gather(*running)
+        if None in clients:
+            return Verdict(False, f"not all of {len(clients)} streams began in {COME_S:g} s")
+        readers = [client for client in clients[:CROWD] if client is not None]
         begun_s = time.monotonic()
         server.signal(signal.SIGTERM)
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as group, busy(bench.database(server), BUSY_S):
             for client in readers:
                 group.create_task(client.read(deadline_s=STOPPED_S))
         ended = await _ended(server, begun_s + STOPPED_S)
@@ -189,7 +193,7 @@ async def shutdown_is_accounted(bench: Bench) -> Verdict:
         {
             "the clients": _untold(bench, readers),
             "the process": None if ended else f"it had not ended {STOPPED_S:g} s after SIGTERM",
-            "the rows": _unfinished(found, CROWD + 2),
+            "the rows": _unfinished(found, CROWD + 2, "server_stopped"),
         },
         f"{CROWD + 2} streams ran; every client that read was told, and every row is final",
         {},
@@ -197,17 +201,22 @@ async def shutdown_is_accounted(bench: Bench) -> Verdict:
 
 
 async def _running(
-    bench: Bench, server: Process, stack: AsyncExitStack, script: Script, *, reads: bool = True
-) -> Client:
-    """Return a client whose stream runs until the stack ends."""
+    bench: Bench, server: Process, stack: AsyncExitStack, script: Script
+) -> Client | None:
+    """Return a client whose stream runs until the stack ends, or None when it does not begin.
+
+    It reads what is said by and by; of an endless answer, and before the headers, nothing.
+    """
     prompt = await bench.register(script)
+    reads = script is TALKING
     client = bench.client_with(
         bench.dialect.ask(prompt), server=server, rcvbuf_bytes=None if reads else SMALL_BYTES
     )
     await stack.enter_async_context(client)
-    await bench.entries(prompt, "received", 1, COME_S)
-    if reads:
-        await client.read(lambda: len(client.events) > 0, deadline_s=COME_S)
+    if not await bench.entries(prompt, "received", 1, COME_S):
+        return None
+    if reads and not await client.read(lambda: len(client.events) > 0, deadline_s=COME_S):
+        return None
     return client
 
 
@@ -223,11 +232,11 @@ def _untold(bench: Bench, readers: list[Client]) -> str | None:
     return None
 
 
-def _unfinished(found: list[Row], count: int) -> str | None:
+def _unfinished(found: list[Row], count: int, status: str) -> str | None:
     if len(found) != count:
         return f"there are {len(found)} rows of {count} streams"
-    open_ = [row for row in found if not row.final]
-    return f"{len(open_)} of {count} rows still say {open_[0].status!r}" if open_ else None
+    statuses = Counter(row.status if row.final else f"{row.status}, not final" for row in found)
+    return None if set(statuses) == {status} else f"the rows say {dict(statuses)}"
 
 
 async def kill_is_visible(bench: Bench) -> Verdict:
@@ -247,7 +256,7 @@ async def kill_is_visible(bench: Bench) -> Verdict:
 
 
 STORM = 100
-HALL = Shape(env=(("MAX_STREAMS", str(2 * STORM)),))
+HALL = Shape(env=(*PATIENT, ("MAX_STREAMS", str(2 * STORM))))
 
 
 async def storm_leaves_no_transaction(bench: Bench) -> Verdict:
@@ -263,17 +272,21 @@ async def storm_leaves_no_transaction(bench: Bench) -> Verdict:
         prompt = await bench.register(SILENT)
         for _ in range(STORM):
             await stack.enter_async_context(bench.client(prompt, server=server))
-        await bench.entries(prompt, "headers", STORM, COME_S)
+        came = await bench.entries(prompt, "headers", STORM, COME_S)
+        if len(came) < STORM:
+            return Verdict(False, f"not all of {STORM} streams began in {COME_S:g} s")
         if not rows(database):
-            return Verdict(False, "a hundred clients: there is no row")
+            return Verdict(False, f"{STORM} clients: there is no row")
     stormed = await wait(database, final(STORM), COME_S)
     next_one = await bench.ask(Script.answer("a"), server=server)
     after = await wait(database, final(STORM + 1), FINAL_S)
     return judge(
         {
-            "the rows": _unfinished(stormed, STORM),
+            "the rows": _unfinished(stormed, STORM, "client_closed"),
             "another process": None if is_free(database, FINAL_S) else "it cannot write",
-            "the next stream": _unfinished(after, STORM + 1),
+            "the next stream": complain(
+                [row for row in after if row not in stormed], says("completed", "provider", 1, 7)
+            ),
         },
         f"{STORM} rows are final, another process can write, and the next stream got its row",
         {"the next stream": next_one.timeline},
@@ -287,12 +300,13 @@ async def database_down_costs_no_stream(bench: Bench) -> Verdict:
     Source: https://sre.google/sre-book/addressing-cascading-failures/
     """
     nowhere = Shape(env=(("DATABASE_URL", "sqlite+aiosqlite:////nowhere/usage.sqlite3"),))
-    gone = await bench.ask(Script.answer("a", "b"), server=bench.shaped(nowhere))
+    try:
+        gone = await bench.ask(Script.answer("a", "b"), server=bench.shaped(nowhere))
+    except ProcessError:
+        return Verdict(False, "it cannot be opened: the server does not start")
     server = bench.shaped(HELD)
-    with closing(sqlite3.connect(bench.database(server), isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
+    async with busy(bench.database(server)):
         held = await bench.ask(Script.answer("a", "b"), server=server)
-        other.execute("ROLLBACK")
     return judge(
         {"it cannot be opened": _lost(gone), "it does not answer": _lost(held)},
         "the answers came, whole",

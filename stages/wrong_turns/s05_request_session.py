@@ -1,0 +1,307 @@
+"""Wrong turn: a database connection of the request's own, from its start to its end.
+
+Instead of s05: one connection of the pool for each stream that runs.
+Run: uvicorn stages.wrong_turns.s05_request_session:app --timeout-graceful-shutdown 3
+Seen in: the database chapters of framework tutorials, where a request takes milliseconds.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from typing import Annotated, Any, Literal
+
+import anyio
+import sqlalchemy as sa
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from openai import APIError, APITimeoutError, AsyncOpenAI, AsyncStream, RateLimitError
+from openai.types import CompletionUsage
+from openai.types.chat import ChatCompletionChunk
+from pydantic import BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sse_starlette import EventSourceResponse
+from starlette import types
+
+MODEL = os.environ.get("CHAT_MODEL", "gpt-4o-mini")
+PING_S = float(os.environ.get("PING_S", "15"))  # many proxies cut what is silent for 60 s
+SEND_TIMEOUT_S = float(os.environ.get("SEND_TIMEOUT_S", "30"))  # a tunnel is shorter
+UPSTREAM_IDLE_S = float(os.environ.get("UPSTREAM_IDLE_S", "60"))  # a model thinks, but not for ever
+MAX_STREAMS = int(os.environ.get("MAX_STREAMS", "100"))  # what the provider's rate limit allows
+WRITE_S = float(os.environ.get("WRITE_S", "5"))  # a row is worth a moment, and not a stream
+DRAIN_S = 3.0  # with the 3 s above, less than the 10 s that most supervisors wait before SIGKILL
+FAREWELL_S = 1.0  # for the last event, to a client that reads
+DATABASE_URL = os.environ.get("DATABASE_URL", "sqlite+aiosqlite:///usage.sqlite3")
+BACKLOG_CHARS = 65_536  # a long answer, and no more than the transport's own buffer
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async with engine().connect() as connection:
+        await write(connection, sa.schema.CreateTable(rows, if_not_exists=True))
+    yield
+    with anyio.move_on_after(DRAIN_S):
+        for _ in range(MAX_STREAMS):  # a slot comes back when its row is final
+            await slots.acquire()
+
+
+app = FastAPI(lifespan=lifespan)
+# Whoever is refused decides when to ask again. The timeout is one read's, not the answer's.
+client = AsyncOpenAI(max_retries=0, timeout=UPSTREAM_IDLE_S)
+slots = anyio.Semaphore(MAX_STREAMS)
+log = logging.getLogger("stages")
+log.setLevel(logging.INFO)
+log.addHandler(logging.StreamHandler())
+
+
+Stream = AsyncStream[ChatCompletionChunk]
+
+rows = sa.Table(
+    "usage",
+    sa.MetaData(),
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("model", sa.String(100), nullable=False),
+    sa.Column("status", sa.String(20), nullable=False),
+    sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("ended_at", sa.DateTime(timezone=True)),
+    sa.Column("prompt_tokens", sa.Integer),
+    sa.Column("completion_tokens", sa.Integer),
+    sa.Column("source", sa.String(8)),  # who counted: provider, or counted by us
+)
+
+
+@cache
+def engine() -> AsyncEngine:
+    return create_async_engine(DATABASE_URL, pool_size=5, max_overflow=0)
+
+
+async def connected() -> AsyncIterator[AsyncConnection]:
+    async with engine().connect() as connection:
+        yield connection
+
+
+async def write(connection: AsyncConnection, statement: sa.Executable) -> None:
+    with anyio.fail_after(WRITE_S, shield=True):
+        await connection.execute(statement)
+        await connection.commit()
+
+
+class Message(BaseModel):
+    role: Literal["system", "user", "assistant"]
+    content: str = Field(min_length=1, max_length=100_000)
+
+
+class ChatRequest(BaseModel):
+    messages: list[Message] = Field(min_length=1, max_length=100)
+
+
+@dataclass
+class Record:
+    outcome: str = "client_closed"  # what is left when no other end is reached
+    events: int = 0
+    start_s: float = field(default_factory=time.monotonic)
+    finish_reason: str | None = None
+    usage: CompletionUsage | None = None
+    failure: Exception | None = None
+    tokens: int = 0  # a delta is a token, near enough, where the provider does not say
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    going_down: anyio.Event = field(default_factory=anyio.Event)
+
+    async def admit(self, connection: AsyncConnection) -> None:
+        row = {"model": MODEL, "status": "streaming", "started_at": datetime.now(UTC)}
+        await write(connection, sa.insert(rows).values(id=self.id, **row))
+
+    async def finish(self, connection: AsyncConnection) -> None:
+        row = {"status": self.outcome, "ended_at": datetime.now(UTC), "source": "counted"}
+        row["completion_tokens"] = self.tokens
+        if self.usage is not None:
+            row["source"] = "provider"
+            row["prompt_tokens"] = self.usage.prompt_tokens
+            row["completion_tokens"] = self.usage.completion_tokens
+        finished = sa.update(rows).where(rows.c.id == self.id).values(row)
+        await write(connection, finished)
+
+
+@dataclass
+class Backlog:
+    text: str = ""
+    ended: bool = False
+    changed: anyio.Condition = field(default_factory=anyio.Condition)
+
+    async def put(self, text: str) -> None:
+        async with self.changed:
+            while len(self.text) >= BACKLOG_CHARS:
+                await self.changed.wait()
+            if not self.ended:  # the server stops before the upstream does
+                self.text += text
+            self.changed.notify()
+
+    async def end(self) -> None:
+        async with self.changed:
+            self.ended = True
+            self.changed.notify()
+
+    async def take(self) -> str:
+        async with self.changed:
+            while not (self.text or self.ended):
+                await self.changed.wait()
+            text, self.text = self.text, ""
+            self.changed.notify()
+        return text
+
+
+def event(name: str, **document: Any) -> dict[str, str]:
+    return {"event": name, "data": json.dumps(document)}  # ASCII: no line end, no lone surrogate
+
+
+def problem(code: str, message: str, exc: Exception | None = None) -> dict[str, str]:
+    request_id = uuid.uuid4().hex
+    if exc is not None:
+        log.warning("request %s: %s", request_id, code, exc_info=exc)
+    return {"code": code, "message": message, "request_id": request_id}
+
+
+@app.exception_handler(RequestValidationError)
+async def bad_request(request: Request, exc: RequestValidationError) -> JSONResponse:
+    first = exc.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return JSONResponse(problem("bad_request", f"{where}: {first['msg']}"), 422)
+
+
+@app.exception_handler(APIError)
+async def upstream_refused(request: Request, exc: APIError) -> JSONResponse:
+    if isinstance(exc, RateLimitError):
+        after = exc.response.headers.get("retry-after")
+        body = problem("upstream_busy", "The model is busy. Try again later.", exc)
+        return JSONResponse(body, 429, headers={"Retry-After": after} if after else None)
+    if isinstance(exc, APITimeoutError):
+        return JSONResponse(problem("upstream_silent", "The model does not answer.", exc), 504)
+    return JSONResponse(problem("upstream_refused", "The model cannot be asked.", exc), 502)
+
+
+@app.exception_handler(anyio.WouldBlock)
+async def all_slots_taken(request: Request, exc: anyio.WouldBlock) -> JSONResponse:
+    body = problem("too_many_streams", "Too many answers at once. Try again later.")
+    return JSONResponse(body, 503, headers={"Retry-After": "1"})
+
+
+async def ask(body: ChatRequest, request: Request) -> Stream:
+    answer: Stream | Exception = HTTPException(499, "the client has left")
+    async with anyio.create_task_group() as race:
+
+        async def watch() -> None:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+            race.cancel_scope.cancel()
+
+        race.start_soon(watch)
+        try:
+            answer = await client.chat.completions.create(
+                model=MODEL,
+                messages=body.model_dump()["messages"],
+                stream=True,
+                stream_options={"include_usage": True},
+            )
+        except APIError as exc:  # raised in here, it would come out in an ExceptionGroup
+            answer = exc
+        race.cancel_scope.cancel()
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+async def opened(
+    body: ChatRequest,
+    request: Request,
+    connection: Annotated[AsyncConnection, Depends(connected)],
+) -> AsyncIterator[tuple[Backlog, Record]]:
+    slots.acquire_nowait()
+    record, backlog = Record(), Backlog()
+    try:
+        await record.admit(connection)
+        async with await ask(body, request) as stream, anyio.create_task_group() as reader:
+            reader.start_soon(read, stream, backlog, record)
+            reader.start_soon(stop, backlog, record)
+            yield backlog, record
+            reader.cancel_scope.cancel()
+    except APIError:
+        record.outcome = "upstream_failed"
+        raise
+    except asyncio.CancelledError:  # a client's leave ends in the response; this is the server's
+        record.outcome = "server_stopped"
+        raise
+    finally:
+        await record.finish(connection)
+        slots.release()
+        seconds = time.monotonic() - record.start_s
+        log.info("outcome=%s events=%d duration_s=%.3f", record.outcome, record.events, seconds)
+
+
+async def read(stream: Stream, backlog: Backlog, record: Record) -> None:
+    try:
+        async for chunk in stream:
+            record.usage = chunk.usage or record.usage
+            for choice in chunk.choices:  # empty in a usage chunk
+                record.finish_reason = choice.finish_reason or record.finish_reason
+                if choice.delta.content:
+                    record.tokens += 1
+                    await backlog.put(choice.delta.content)
+        if record.finish_reason is None:
+            raise EOFError("the upstream ended without a finish_reason")
+    except Exception as exc:
+        record.failure = exc
+    await backlog.end()
+
+
+async def stop(backlog: Backlog, record: Record) -> None:
+    await record.going_down.wait()
+    record.outcome, record.failure = "server_stopped", InterruptedError("the server stops")
+    await backlog.end()
+
+
+async def events(backlog: Backlog, record: Record) -> AsyncIterator[dict[str, str]]:
+    while text := await backlog.take():
+        yield event("token", index=record.events, text=text)
+        record.events += 1
+    if record.failure is not None:
+        if not record.going_down.is_set():
+            record.outcome = "upstream_failed"
+        yield event("error", **problem(record.outcome, "The answer broke off.", record.failure))
+    else:
+        usage = record.usage and record.usage.model_dump()
+        yield event("done", finish_reason=record.finish_reason, usage=usage)
+        record.outcome = "completed"
+
+
+class TimedResponse(EventSourceResponse):
+    def __init__(self, backlog: Backlog, record: Record) -> None:
+        super().__init__(
+            events(backlog, record),
+            ping=PING_S,
+            shutdown_event=record.going_down,
+            shutdown_grace_period=FAREWELL_S,
+        )
+        self.record = record
+
+    async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
+        async def timed(message: types.Message) -> None:  # `send_timeout` leaves the last one out
+            with anyio.fail_after(SEND_TIMEOUT_S):
+                await send(message)
+
+        try:
+            await super().__call__(scope, receive, timed)
+        except TimeoutError:
+            self.record.outcome = "client_stalled"
+
+
+@app.post("/chat")
+async def chat(held: Annotated[tuple[Backlog, Record], Depends(opened)]) -> EventSourceResponse:
+    return TimedResponse(*held)

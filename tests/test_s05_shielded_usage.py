@@ -1,0 +1,227 @@
+"""s05 promises: every stream is accounted for exactly once, however it ends."""
+
+import asyncio
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import pytest
+
+from stages.lab.accounts import Row, busy, final, rows, wait
+from stages.lab.bench import SMALL_BYTES, Bench
+from stages.lab.dialects import read
+from stages.lab.process import Process
+from stages.lab.script import Cut, Done, Finish, InBandError, Pause, Refusal, Role, Script, Token
+from stages.lab.script import Usage as Counts
+from stages.lab.serve import Shape
+
+SEED = 20_261_120  # the same streams in every run
+STREAMS = 1000
+AT_ONCE = 20
+COME_S = 20.0
+PATIENT = (("UPSTREAM_IDLE_S", "30"), ("SEND_TIMEOUT_S", "30"))
+TALKING = Script((Role(), *(Token(f"{i} ", delay_s=0.05) for i in range(600))))
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    with Bench("s05_shielded_usage") as bench:
+        yield bench
+
+
+def tokens(count: int) -> tuple[Token, ...]:
+    return tuple(Token(f"{i} ") for i in range(count))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A stream: what the upstream does, where the client leaves, and what its row has to say."""
+
+    script: Script
+    row: tuple[str, str, int | None, int]
+    leaves_at: int | None = None
+    stalls: bool = False
+
+
+def plan(number: int, chance: random.Random) -> Plan:
+    """Return a stream that ends in a random way; provider's counts tell each from the others."""
+    count = chance.randrange(1, 8)
+    match chance.choices(("done", "uncounted", "left", "cut", "error", "refused"), k=1)[0]:
+        case "done":
+            steps = (Role(), *tokens(count), Finish(), Counts(number, number + 1), Done())
+            return Plan(Script(steps), ("completed", "provider", number, number + 1))
+        case "uncounted":
+            steps = (Role(), *tokens(count), Finish(), Done())
+            return Plan(Script(steps), ("completed", "counted", None, count))
+        case "left":
+            script = Script((Role(), *tokens(count), Pause(30.0)))
+            return Plan(script, ("client_closed", "counted", None, count), leaves_at=count)
+        case "cut":
+            script = Script((Role(), *tokens(count), Cut()))
+        case "error":
+            script = Script((Role(), *tokens(count), InBandError()))
+        case _:
+            return Plan(Script(refusal=Refusal(500)), ("upstream_failed", "counted", None, 0))
+    return Plan(script, ("upstream_failed", "counted", None, count))
+
+
+STALLED = Plan(
+    Script((Role(), *[Token("x" * 4000)] * 500)),
+    ("client_stalled", "counted", None, 0),
+    stalls=True,
+)
+
+
+async def play(bench: Bench, server: Process, stream: Plan) -> None:
+    prompt = await bench.register(stream.script)
+    client = bench.client_with(
+        bench.dialect.ask(prompt),
+        server=server,
+        rcvbuf_bytes=SMALL_BYTES if stream.stalls else None,
+    )
+    async with client:
+        if stream.stalls:
+            await bench.entries(prompt, "left", 1, COME_S)
+        elif stream.leaves_at is not None:
+            last = f"{stream.leaves_at - 1} "
+            await client.read(
+                lambda: last in read(bench.dialect, client.events).text, deadline_s=COME_S
+            )
+        else:
+            await client.read(deadline_s=COME_S)
+
+
+async def play_all(bench: Bench, server: Process, streams: list[Plan]) -> list[Row]:
+    waiting = iter(streams)
+
+    async def player() -> None:
+        for stream in waiting:
+            await play(bench, server, stream)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(AT_ONCE):
+            group.create_task(player())
+    return await wait(bench.database(server), final(len(streams)), COME_S)
+
+
+def said(row: Row) -> tuple[str, str | None, int | None, int | None]:
+    """Return what a row says; of a stalled reader, how far the upstream came is chance."""
+    counted = 0 if row.status == "client_stalled" else row.completion_tokens
+    return row.status, row.source, row.prompt_tokens, counted
+
+
+def test_of_a_thousand_streams_each_has_one_final_and_true_row(bench: Bench) -> None:
+    chance = random.Random(SEED)
+    streams = [plan(number, chance) for number in range(STREAMS - AT_ONCE)]
+    streams += [STALLED] * AT_ONCE
+    chance.shuffle(streams)
+    server = bench.shaped(Shape(sndbuf_bytes=SMALL_BYTES))
+
+    found = asyncio.run(play_all(bench, server, streams))
+
+    assert [row for row in found if not row.final] == []
+    assert Counter(map(said, found)) == Counter(stream.row for stream in streams)
+
+
+async def run_fifty(bench: Bench, server: Process, stack: AsyncExitStack) -> None:
+    prompt = await bench.register(TALKING)
+    for _ in range(50):
+        await stack.enter_async_context(bench.client(prompt, server=server))
+    await bench.entries(prompt, "headers", 50, COME_S)
+
+
+def test_a_stop_with_fifty_streams_takes_less_than_five_seconds(bench: Bench) -> None:
+    server = bench.shaped(Shape(stop_s=3))
+
+    async def run() -> float:
+        async with AsyncExitStack() as stack:
+            await run_fifty(bench, server, stack)
+            begun_s = time.monotonic()
+            server.signal(signal.SIGTERM)
+            await asyncio.to_thread(server.wait, COME_S)
+            return time.monotonic() - begun_s
+
+    assert asyncio.run(run()) < 5
+    assert Counter(row.status for row in rows(bench.database(server))) == {"server_stopped": 50}
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_hung_database_does_not_hold_a_stop_for_ten_seconds(bench: Bench, signals: int) -> None:
+    server = bench.shaped(Shape(stop_s=3, env=PATIENT))
+
+    async def run() -> float:
+        async with AsyncExitStack() as stack:
+            await run_fifty(bench, server, stack)
+            async with busy(bench.database(server)):
+                begun_s = time.monotonic()
+                for _ in range(signals):
+                    server.signal(signal.SIGTERM)
+                await asyncio.to_thread(server.wait, COME_S)
+                return time.monotonic() - begun_s
+
+    assert asyncio.run(run()) < 10
+    assert server.exit_code is not None
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("sqlite+aiosqlite:////nowhere/usage.sqlite3", "unable to open database file"),
+        ("postgres://user:hidden@host/name", "Can't load plugin"),
+        ("postgresql+asyncpg://user:hidden@127.0.0.1:1/name", "Connect call failed"),
+        ("nonsense", "Could not parse"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_a_line_in_the_log_at_the_start(
+    bench: Bench, url: str, why: str
+) -> None:
+    server = bench.shaped(Shape(env=(("DATABASE_URL", url),)))
+
+    (line,) = [line for line in server.log.splitlines() if "usage is not recorded" in line]
+    assert why in line
+    assert "hidden" not in server.log
+
+
+def test_the_table_of_an_earlier_run_is_used_again(bench: Bench) -> None:
+    database = bench.database(bench.server)
+    asyncio.run(bench.ask(Script.answer("a")))
+    again = bench.shaped(Shape(env=(("DATABASE_URL", f"sqlite+aiosqlite:///{database}"),)))
+
+    asyncio.run(bench.ask(Script.answer("b"), server=again))
+
+    found = asyncio.run(wait(database, final(2), COME_S))
+    assert [row.status for row in found] == ["completed", "completed"]
+
+
+def test_a_refusal_for_want_of_a_slot_has_no_row(bench: Bench) -> None:
+    server = bench.shaped(Shape(env=(("MAX_STREAMS", "0"),)))
+
+    answer = asyncio.run(bench.ask(Script.answer("a"), server=server))
+
+    assert answer.client.status == 503
+    assert rows(bench.database(server)) == []
+
+
+def test_a_slot_comes_back_when_the_row_is_final(bench: Bench) -> None:
+    """Else a stop would not wait for the row."""
+    server = bench.shaped(Shape(env=(("MAX_STREAMS", "1"),)))
+
+    async def run() -> tuple[int | None, int | None]:
+        async with busy(bench.database(server)):
+            pass  # the file is there
+        prompt = await bench.register(TALKING)
+        async with bench.client(prompt, server=server) as client:
+            await client.read(lambda: len(client.events) > 0, deadline_s=COME_S)
+            async with busy(bench.database(server)):
+                client.leave()
+                await bench.entries(prompt, "left", 1, COME_S)
+                during = await bench.ask(Script.answer("a"), server=server)
+        await wait(bench.database(server), final(1), COME_S)
+        after = await bench.ask(Script.answer("a"), server=server)
+        return during.client.status, after.client.status
+
+    assert asyncio.run(run()) == (503, 200)
