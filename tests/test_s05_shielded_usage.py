@@ -52,11 +52,12 @@ def plan(number: int, chance: random.Random) -> Plan:
     count = chance.randrange(1, 8)
     match chance.choices(("done", "uncounted", "left", "cut", "error", "refused"), k=1)[0]:
         case "done":
-            steps = (Role(), *tokens(count), Finish(), Counts(number, number + 1), Done())
-            return Plan(Script(steps), ("completed", "provider", number, number + 1))
+            usage = Counts(number, number + 1)
+            script = Script((Role(), *tokens(count), Finish(), usage, Done()))
+            return Plan(script, ("completed", "provider", number, number + 1))
         case "uncounted":
-            steps = (Role(), *tokens(count), Finish(), Done())
-            return Plan(Script(steps), ("completed", "counted", None, count))
+            script = Script((Role(), *tokens(count), Finish(), Done()))
+            return Plan(script, ("completed", "counted", None, count))
         case "left":
             script = Script((Role(), *tokens(count), Pause(30.0)))
             return Plan(script, ("client_closed", "counted", None, count), leaves_at=count)
@@ -69,20 +70,14 @@ def plan(number: int, chance: random.Random) -> Plan:
     return Plan(script, ("upstream_failed", "counted", None, count))
 
 
-STALLED = Plan(
-    Script((Role(), *[Token("x" * 4000)] * 500)),
-    ("client_stalled", "counted", None, 0),
-    stalls=True,
-)
+MUCH = Script((Role(), *[Token("x" * 4000)] * 500))
+STALLED = Plan(MUCH, ("client_stalled", "counted", None, 0), stalls=True)
 
 
 async def play(bench: Bench, server: Process, stream: Plan) -> None:
     prompt = await bench.register(stream.script)
-    client = bench.client_with(
-        bench.dialect.ask(prompt),
-        server=server,
-        rcvbuf_bytes=SMALL_BYTES if stream.stalls else None,
-    )
+    small = SMALL_BYTES if stream.stalls else None
+    client = bench.client_with(bench.dialect.ask(prompt), server=server, rcvbuf_bytes=small)
     async with client:
         if stream.stalls:
             await bench.entries(prompt, "left", 1, COME_S)
