@@ -1,11 +1,13 @@
 """Leaving: ask, leave at a chosen moment, and watch what the upstream sees of it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Literal
 
 from stages.lab.bench import Answer, Bench
 from stages.lab.clients import Client
 from stages.lab.dialects import read
+from stages.lab.process import Process
 from stages.lab.script import Script
 from stages.lab.serve import PLAIN, Shape
 from stages.lab.targets import Target
@@ -68,3 +70,11 @@ async def ask_and_leave(target: Target | str | int, script: Script) -> Answer:
     """Ask a target once and leave when the upstream has the request; returns what was seen."""
     with Bench(target) as bench:
         return await leave(bench, script, upstream_is_asked)
+
+
+@asynccontextmanager
+async def running(bench: Bench, server: Process, script: Script) -> AsyncIterator[Client]:
+    """Have a client whose stream has begun; it leaves at the end of the context."""
+    async with bench.client(await bench.register(script), server=server) as client:
+        await client.read(lambda: len(client.events) > 0, deadline_s=COME_S)
+        yield client

@@ -66,7 +66,7 @@ Stream = AsyncStream[ChatCompletionChunk]
 rows = sa.Table(
     "usage",
     sa.MetaData(),
-    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("id", sa.String(100), primary_key=True),
     sa.Column("model", sa.String(100), nullable=False),
     sa.Column("status", sa.String(20), nullable=False),
     sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),

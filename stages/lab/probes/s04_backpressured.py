@@ -11,7 +11,7 @@ import psutil
 
 from stages.lab.bench import SHRUNK, SMALL_BYTES, Answer, Bench
 from stages.lab.clients import Client
-from stages.lab.leaving import COME_S, watch
+from stages.lab.leaving import COME_S, running, watch
 from stages.lab.ledger import Entry
 from stages.lab.probes.s03_disconnect_aware import AT_ONCE_S, ENDLESS, LONG_S, TALKING
 from stages.lab.process import Process
@@ -237,7 +237,9 @@ async def crowd_is_refused(bench: Bench) -> Verdict:
     """
     server = bench.shaped(HOUSE)
     async with AsyncExitStack() as crowd:
-        inside = [await crowd.enter_async_context(_running(bench, server)) for _ in range(CROWD)]
+        inside = [
+            await crowd.enter_async_context(running(bench, server, TALKING)) for _ in range(CROWD)
+        ]
         prompt = await bench.register(Script.answer("a"))
         outside = [await refused(bench.client(prompt, server=server)) for _ in range(5)]
         asked = await bench.entries(prompt)
@@ -251,14 +253,6 @@ async def crowd_is_refused(bench: Bench) -> Verdict:
         f"with {CROWD} streams running, the next was refused at once, and they went on",
         {f"request {CROWD + 1}": status_timeline(outside[0])},
     )
-
-
-@asynccontextmanager
-async def _running(bench: Bench, server: Process) -> AsyncIterator[Client]:
-    """Have a client whose stream runs; it leaves at the end of the context."""
-    async with bench.client(await bench.register(TALKING), server=server) as client:
-        await client.read(lambda: len(client.events) > 0, deadline_s=COME_S)
-        yield client
 
 
 async def _goes_on(client: Client) -> bool:
@@ -311,7 +305,7 @@ async def slot_is_returned(bench: Bench) -> Verdict:
 
 
 async def _is_full_with_one(bench: Bench, server: Process) -> bool:
-    async with _running(bench, server):
+    async with running(bench, server, TALKING):
         client = await refused(bench.client(await bench.register(TALKING), server=server))
     return client.status == 503
 
@@ -328,7 +322,7 @@ def _endings(bench: Bench, server: Process) -> dict[str, Ending]:
 
     @asynccontextmanager
     async def left() -> AsyncIterator[float]:
-        async with _running(bench, server):
+        async with running(bench, server, TALKING):
             pass
         yield time.monotonic()
 

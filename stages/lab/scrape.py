@@ -1,0 +1,50 @@
+"""Scrape: what a server under test says of itself at `/metrics`."""
+
+from collections.abc import Mapping
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from stages.lab.process import Process
+
+SCRAPE_S = 10.0  # it takes milliseconds
+
+Sample = tuple[str, tuple[tuple[str, str], ...]]
+
+
+class NoMetrics(Exception):
+    """A server has no `/metrics`; the message says what it answered."""
+
+
+class Samples(dict[Sample, float]):
+    """The samples of one scrape; what is not there counts as 0, as in a sum over time."""
+
+    def at(self, name: str, **labels: str) -> float:
+        """Return the value of a sample; labels that are not named are summed over."""
+        return sum(
+            value
+            for (sample, found), value in self.items()
+            if sample == name and labels.items() <= dict(found).items()
+        )
+
+    def since(self, before: Mapping[Sample, float]) -> "Samples":
+        """Return what has come since an earlier scrape."""
+        return Samples({key: value - before.get(key, 0) for key, value in self.items()})
+
+
+async def text(server: Process) -> str:
+    """Return the page as it is; raises NoMetrics."""
+    async with httpx.AsyncClient(trust_env=False, verify=False, timeout=SCRAPE_S) as http:
+        response = await http.get(f"{server.url}/metrics")
+    if response.status_code != 200:
+        raise NoMetrics(f"GET /metrics has status {response.status_code}")
+    return response.text
+
+
+async def scrape(server: Process) -> Samples:
+    """Return all samples of the page; raises NoMetrics."""
+    found = Samples()
+    for family in text_string_to_metric_families(await text(server)):
+        for sample in family.samples:
+            found[sample.name, tuple(sorted(sample.labels.items()))] = sample.value
+    return found
