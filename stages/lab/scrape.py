@@ -41,10 +41,17 @@ async def text(server: Process) -> str:
     return response.text
 
 
+def parse(page: str) -> Samples:
+    """Return all samples of a page."""
+    return Samples(
+        {
+            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+            for family in text_string_to_metric_families(page)
+            for sample in family.samples
+        }
+    )
+
+
 async def scrape(server: Process) -> Samples:
-    """Return all samples of the page; raises NoMetrics."""
-    found = Samples()
-    for family in text_string_to_metric_families(await text(server)):
-        for sample in family.samples:
-            found[sample.name, tuple(sorted(sample.labels.items()))] = sample.value
-    return found
+    """Return all samples of a server; raises NoMetrics."""
+    return parse(await text(server))
