@@ -18,13 +18,31 @@ STEMS = [entry.stem for entry in (*catalog.STAGES, *catalog.WRONG_TURNS)]
 PROBES = all_probes()
 
 
-@pytest.fixture(scope="module", params=STEMS)
+@pytest.fixture(scope="module")
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     with Bench(request.param) as bench:
         yield bench
 
 
-@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
+def cells() -> Iterator[tuple[str, Probe]]:
+    """Yield every probe on every stage, and on a wrong turn those up to the stage that it imitates.
+
+    What comes later it lacks as its base does, and the base is measured.
+    """
+    for stage in catalog.STAGES:
+        yield from ((stage.stem, probe) for probe in PROBES)
+    for turn in catalog.WRONG_TURNS:
+        for probe in PROBES:
+            if probe.introduced_by <= int(turn.stem[1:3]) or probe.name in turn.fails:
+                yield turn.stem, probe
+
+
+@pytest.mark.parametrize(
+    ("bench", "probe"),
+    list(cells()),
+    indirect=["bench"],
+    ids=lambda value: getattr(value, "name", value),
+)
 def test_the_verdict_is_as_the_catalogue_says(bench: Bench, probe: Probe) -> None:
     cell = asyncio.run(measure(bench, probe))
 

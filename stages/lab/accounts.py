@@ -33,9 +33,14 @@ class Row:
         return self.ended_at is not None
 
 
+def exists(database: Path) -> bool:
+    """Return whether the server has made its file."""
+    return database.is_file()
+
+
 def rows(database: Path) -> list[Row]:
     """Return all rows, in no order; none where there is no file or no such table."""
-    if not database.is_file():
+    if not exists(database):
         return []
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         try:
