@@ -9,7 +9,9 @@ from lab_show_helpers import NOT_TOLD, TOLD, WHOLE, cell, clashes, labelled, tex
 from stages.lab import Script, ask, show
 from stages.lab.buffers import Buffers
 from stages.lab.pictures import Picture
+from stages.lab.scrape import Samples
 from stages.lab.script import Cut, Role, Token
+from stages.lab.series import Look, Series
 
 PICTURES = {
     "wire": show.wire(NOT_TOLD),
@@ -18,6 +20,7 @@ PICTURES = {
     "staircase": show.staircase([cell("text-survives", "s01_naive", False)]),
     "arrivals": show.arrivals({"SSE": [0.1, 0.2], "one document": [0.2]}),
     "reservoirs": show.reservoirs({"s03": Buffers(9, 4000, False, 2000, 1000, 100, 60, 700, 140)}),
+    "dashboard": show.dashboard(Series((Look(0.0, Samples()), Look(1.0, Samples())), limit=9)),
 }
 
 

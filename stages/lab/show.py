@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from stages.lab import arrivals as _arrivals
+from stages.lab import dashboard as _dashboard
 from stages.lab import diffs as _diffs
 from stages.lab import reservoirs as _reservoirs
+from stages.lab import signals as _signals
 from stages.lab import staircase as _staircase
 from stages.lab import swimlane as _swimlane
 from stages.lab import tables as _tables
@@ -18,6 +20,7 @@ from stages.lab.buffers import Buffers
 from stages.lab.findings import Finding
 from stages.lab.matrix import Cell
 from stages.lab.pictures import Picture
+from stages.lab.series import Series
 from stages.lab.tables import Text
 
 
@@ -84,6 +87,19 @@ def arrivals(times_s: Mapping[str, Sequence[float]]) -> Picture:
 def reservoirs(measured: Mapping[str, Buffers]) -> Picture:
     """Return the picture of where the bytes sit: a group of bars for each `where_bytes_sit`."""
     return _reservoirs.draw(measured)
+
+
+def dashboard(series: Series) -> Picture:
+    """Return the picture of what a server said of itself; raises ValueError for a single scrape.
+
+    `load.observe` returns such a series.
+    """
+    return _dashboard.draw(series)
+
+
+def signals(quiet: Series, incident: Series) -> Text:
+    """Return a table of what differs between two series. It is the same on every run."""
+    return _signals.compare(quiet, incident)
 
 
 def save(picture: Picture, path: str | Path) -> None:
