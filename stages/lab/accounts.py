@@ -42,11 +42,13 @@ def rows(database: Path) -> list[Row]:
     """Return all rows, in no order; none where there is no file or no such table."""
     if not exists(database):
         return []
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+    with closing(sqlite3.connect(database)) as connection:  # may have to roll a killed write back
         try:
             return [Row(*row) for row in connection.execute(QUERY)]
-        except sqlite3.OperationalError:  # no such table, or no such column
-            return []
+        except sqlite3.OperationalError as exc:
+            if "no such" in str(exc):  # table, or column
+                return []
+            raise
 
 
 Enough = Callable[[Sequence[Row]], bool]

@@ -104,7 +104,7 @@ def _close(out: Console, target: Target, cells: Sequence[Cell], took_s: float) -
     report.surprises(out, cells)
     say(out, ("\n" + report.summary(cells, took_s), "bold"))
     red = [cell for cell in cells if not cell.verdict.green]
-    if target.stem is None and len(red) == len(cells):
+    if target.stem is None and len(red) == len(cells) > 5:
         say(
             out,
             "Every probe is red. Does the file answer POST /chat with an event stream, and is its "

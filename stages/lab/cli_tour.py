@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from stages.lab import matrix, report
+from stages.lab import lanes, matrix, report
 from stages.lab.cli import (
     INTERRUPTED,
     PYTHON,
@@ -68,7 +68,7 @@ def _measure(out: Console, view: "View") -> KeyboardInterrupt | Exception | None
     """Run the tour and show how it goes; returns what stopped it, None at its end."""
     with view.shown(out) as on_cell:
         try:
-            asyncio.run(matrix.tour(view.plan.targets, on_cell=on_cell))
+            view.cells = asyncio.run(lanes.tour(view.plan.targets, on_cell))
         except (KeyboardInterrupt, ProcessError, ProbeBroken) as stopped:
             return stopped
     return None
@@ -148,8 +148,8 @@ class View:
         yield Text(self._now(), "cyan", no_wrap=True, overflow="ellipsis")
 
     def _now(self) -> str:
-        if len(self.cells) == self.total:
-            return "ending the servers"
-        at, number = divmod(len(self.cells), len(self.plan.probes))
-        probe, target = self.plan.probes[number], self.plan.targets[at]
-        return f"{probe.name} on {target.name}: {probe.question}"
+        if not self.cells:
+            return "starting the servers"
+        questions = {probe.name: probe.question for probe in self.plan.probes}
+        last = self.cells[-1]
+        return f"{last.probe} on {last.target}: {questions[last.probe]}"

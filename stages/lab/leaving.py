@@ -74,7 +74,13 @@ async def ask_and_leave(target: Target | str | int, script: Script) -> Answer:
 
 @asynccontextmanager
 async def running(bench: Bench, server: Process, script: Script) -> AsyncIterator[Client]:
-    """Have a client whose stream has begun; it leaves at the end of the context."""
+    """Have a client whose stream has begun; it leaves at the end of the context.
+
+    Raises NeverCame when it has not begun after COME_S, or has ended.
+    """
     async with bench.client(await bench.register(script), server=server) as client:
         await client.read(lambda: len(client.events) > 0, deadline_s=COME_S)
+        if not client.events:
+            how = f"status {client.status}" if client.ended else f"nothing came in {COME_S:g} s"
+            raise NeverCame(f"a stream that may run did not begin: {how}")
         yield client

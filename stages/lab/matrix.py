@@ -58,29 +58,36 @@ async def measure(bench: Bench, probe: Probe) -> Cell:
     """
     stem, server = bench.target.stem, bench.server
     before = {each for each in bench.servers if each.exit_code is not None}
-    log_before, start_s = len(server.log), perf_counter()
+    logs_before, start_s = {each: len(each.log) for each in bench.servers}, perf_counter()
     try:
-        async with asyncio.timeout(PROBE_S):
+        async with asyncio.timeout(PROBE_S) as limit:
             verdict = await probe.measure(bench)
     except Exception as exc:
-        if not _ended(bench, before):
+        if limit.expired():
+            verdict = Verdict(False, f"no verdict after {PROBE_S:g} s: probably the server hangs")
+        elif _crashed(bench, before):
+            verdict = Verdict(False, "the probe could not go on")
+        else:
             raise ProbeBroken(
                 f"The probe {probe.name} gave no verdict on {bench.target.name}: {exc!r}. "
                 f"{server.log_tail()}"
             ) from exc
-        verdict = Verdict(False, "the probe could not go on")
-    if not verdict.green and (ended := _ended(bench, before)):
-        server, log_before = ended[0], log_before if ended[0] is server else 0
-        told = f"{verdict.finding}: the server ended with exit code {server.exit_code}"
+    if not verdict.green and (crashed := _crashed(bench, before)):
+        told = f"{verdict.finding}: the server ended with exit code {crashed[0].exit_code}"
         verdict = replace(verdict, finding=told)
     expected = None if stem is None else catalog.expected(probe.name, stem)
-    log = server.log[log_before:]
+    # A probe may use servers in several shapes: what went wrong stands in the log of one of them.
+    log = "".join(each.log[logs_before.get(each, 0) :] for each in bench.servers)
     return Cell(bench.target.name, probe.name, verdict, expected, perf_counter() - start_s, log)
 
 
-def _ended(bench: Bench, before: set[Process]) -> list[Process]:
-    """Return the servers that have ended since."""
-    return [each for each in bench.servers if each not in before and each.wait(CRASH_S)]
+def _crashed(bench: Bench, before: set[Process]) -> list[Process]:
+    """Return the servers that have ended since, and not because a probe told them to."""
+    return [
+        each
+        for each in bench.servers
+        if each not in before and not each.signalled and each.wait(CRASH_S)
+    ]
 
 
 async def probe(

@@ -31,6 +31,7 @@ GRACE_S = 10.0  # what a process may take to end after SIGTERM
 STACKS_S = 2.0  # what it may take to write down where each of its threads stands
 STACKS = signal.SIGUSR1
 CENSUS = signal.SIGUSR2
+ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGKILL}
 LOG_TAIL_LINES = 24  # where an import hangs, under the 20 frames of the machinery that imports
 READY = b"ready\n"
 ROOT = Path(__file__).parents[2]  # where `stages` is found, from any working directory
@@ -98,6 +99,7 @@ class Process:
         self._sndbuf_bytes, self._ready_s, self._grace_s = sndbuf_bytes, ready_s, grace_s
         self._must_end = must_end
         self._kept_log = ""
+        self.signalled = False
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -190,6 +192,7 @@ class Process:
     def signal(self, number: int) -> None:
         """Send a signal to the process; does nothing when it has ended."""
         if not self.wait(0):
+            self.signalled = self.signalled or number in ENDING
             self._popen.send_signal(number)
 
     def wait(self, deadline_s: float) -> bool:
