@@ -71,7 +71,7 @@ STAGES = (
         5,
         "s05_shielded_usage",
         "Every stream is accounted for exactly once, however it ends",
-        "a row when a stream is admitted, finished behind a shield; a stop that waits for it",
+        "a row when a stream is admitted, finished by its owner; a stop that waits for it",
         base="s04_backpressured",
     ),
     Stage(

@@ -1,6 +1,6 @@
 """Every stream is accounted for exactly once, however it ends.
 
-New since s04: a row when a stream is admitted, finished behind a shield; a stop that waits for it.
+New since s04: a row when a stream is admitted, finished by its owner; a stop that waits for it.
 Run: uvicorn stages.s05_shielded_usage:app --timeout-graceful-shutdown 3
 Still wrong: nobody can tell how the server is doing, unless from its log.
 """

@@ -8,9 +8,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from stages.lab import probe
 from stages.lab.accounts import Row, busy, final, rows, wait
 from stages.lab.bench import SMALL_BYTES, Bench
 from stages.lab.dialects import read
@@ -19,6 +21,7 @@ from stages.lab.script import Cut, Done, Finish, InBandError, Pause, Refusal, Ro
 from stages.lab.script import Usage as Counts
 from stages.lab.serve import Shape
 
+STAGES = Path(__file__).parent.parent / "stages"
 SEED = 20_261_120  # the same streams in every run
 STREAMS = 1000
 AT_ONCE = 20
@@ -220,3 +223,51 @@ def test_a_slot_comes_back_when_the_row_is_final(bench: Bench) -> None:
         return during.client.status, after.client.status
 
     assert asyncio.run(run()) == (503, 200)
+
+
+def test_without_a_limit_of_uvicorn_a_request_that_waits_for_its_headers_holds_a_stop() -> None:
+    """uvicorn waits for it before it tells the lifespan: hence the option in the docstring."""
+    thinking = Script((Role(), Token("a")), headers_after_s=30.0)
+
+    async def run(bench: Bench, server: Process) -> bool:
+        prompt = await bench.register(thinking)
+        async with bench.client(prompt, server=server):
+            await bench.entries(prompt, "received", 1, COME_S)
+            server.signal(signal.SIGTERM)
+            return await asyncio.to_thread(server.wait, 8.0)  # with the option: 3.2 s
+
+    with Bench("s05_shielded_usage") as bench:
+        ended = asyncio.run(run(bench, bench.shaped(Shape(env=PATIENT))))
+
+    assert not ended
+
+
+# Where the row is finished, and how.
+
+
+async def verdicts(path: Path, *names: str) -> list[bool]:
+    return [cell.verdict.green for cell in await probe(str(path), *names)]
+
+
+def changed(tmp_path: Path, stem: str, old: str, new: str) -> Path:
+    source = (STAGES / f"{stem}.py").read_text()
+    assert old in source
+    path = tmp_path / "s05.py"
+    path.write_text(source.replace(old, new))
+    return path
+
+
+def test_the_owner_of_the_stream_needs_no_shield_to_account_for_a_leave(tmp_path: Path) -> None:
+    """It stands outside of what a leave cancels."""
+    path = changed(tmp_path, "s05_shielded_usage", ", shield=True", "")
+
+    assert asyncio.run(verdicts(path, "left-is-accounted", "cut-is-accounted")) == [True, True]
+
+
+def test_the_generator_does_not_know_of_every_end_whatever_its_shield(tmp_path: Path) -> None:
+    """It is closed before it is known that the reader has stalled."""
+    path = changed(
+        tmp_path, "wrong_turns/s05_plain_finally", "after(WRITE_S)", "after(WRITE_S, shield=True)"
+    )
+
+    assert asyncio.run(verdicts(path, "left-is-accounted", "cut-is-accounted")) == [True, False]

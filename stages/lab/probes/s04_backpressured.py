@@ -350,7 +350,9 @@ def _endings(bench: Bench, server: Process) -> dict[str, Ending]:
     @asynccontextmanager
     async def stalled_reader() -> AsyncIterator[float]:
         prompt = await bench.register(ENDLESS)
-        async with slow_client(bench, prompt, SMALL_HOUSE):  # it stays: its leave would be another ending
+        async with slow_client(
+            bench, prompt, SMALL_HOUSE
+        ):  # it stays: its leave would be another ending
             await bench.entries(prompt, "left", 1, SEND_TIMEOUT_S + GRACE_S)
             yield time.monotonic()
 
