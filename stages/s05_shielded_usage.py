@@ -33,14 +33,14 @@ from starlette import types
 
 MODEL = os.environ.get("CHAT_MODEL", "gpt-4o-mini")
 PING_S = float(os.environ.get("PING_S", "15"))  # many proxies cut what is silent for 60 s
-SEND_TIMEOUT_S = float(os.environ.get("SEND_TIMEOUT_S", "30"))  # a tunnel is shorter
+SEND_TIMEOUT_S = float(os.environ.get("SEND_TIMEOUT_S", "30"))  # a lift is shorter
 UPSTREAM_IDLE_S = float(os.environ.get("UPSTREAM_IDLE_S", "60"))  # a model thinks, but not for ever
 MAX_STREAMS = int(os.environ.get("MAX_STREAMS", "100"))  # what the provider's rate limit allows
 WRITE_S = float(os.environ.get("WRITE_S", "5"))  # a row is worth a moment, and not a stream
 DRAIN_S = 3.0  # with the 3 s above, less than the 10 s that most supervisors wait before SIGKILL
 FAREWELL_S = 1.0  # for the last event, to a client that reads
 DATABASE_URL = os.environ.get("DATABASE_URL", "sqlite+aiosqlite:///usage.sqlite3")
-BACKLOG_CHARS = 65_536  # a long answer, and no more than the transport's own buffer
+BACKLOG_CHARS = 65_536  # a long answer; escaped, a character is up to 12 bytes
 
 
 @asynccontextmanager

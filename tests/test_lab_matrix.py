@@ -3,14 +3,17 @@
 import asyncio
 import json
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from stages.lab import matrix
 from stages.lab.bench import Bench
-from stages.lab.matrix import Cell, ProbeBroken, measure, probe, to_json, tour
+from stages.lab.matrix import Cell, ProbeBroken, measure, probe, to_json
 from stages.lab.probes import Measure, Probe, ProbeError
+from stages.lab.script import Script
 from stages.lab.serve import Shape
 from stages.lab.targets import TargetError
 from stages.lab.verdict import Verdict
@@ -89,15 +92,6 @@ def test_a_shaped_server_that_ends_is_red_too(bench: Bench) -> None:
     assert found.verdict.finding == told
 
 
-def test_cells_are_told_as_they_come() -> None:
-    told: list[str] = []
-
-    asyncio.run(tour([1], on_cell=lambda cell: told.append(cell.probe)))
-
-    assert told[0] == "text-survives"
-    assert len(told) > 5
-
-
 def test_the_json_has_the_evidence_and_whether_it_was_expected() -> None:
     (document,) = json.loads(to_json([cell(green=True, expected=False)]))
 
@@ -113,3 +107,34 @@ def test_an_unknown_probe_is_explained() -> None:
 def test_an_unknown_target_is_explained() -> None:
     with pytest.raises(TargetError, match="'9' is no stage and no file"):
         asyncio.run(probe(9))
+
+
+def test_the_log_is_that_of_every_server_that_the_probe_used(bench: Bench) -> None:
+    async def use(bench: Bench) -> Verdict:
+        await bench.ask(Script.answer("a"), server=bench.shaped(Shape(middleware=True)))
+        return Verdict(True, "used")
+
+    found = asyncio.run(measure(bench, as_probe(use)))
+
+    assert "POST /chat" in found.log
+
+
+def test_a_probe_that_waits_for_ever_is_red(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def wait(bench: Bench) -> Verdict:
+        await asyncio.Event().wait()
+        return Verdict(True, "never")
+
+    monkeypatch.setattr(matrix, "PROBE_S", 0.1)
+    found = asyncio.run(measure(bench, as_probe(wait)))
+
+    assert str(found.verdict) == "✗ no verdict after 0.1 s: probably the server hangs"
+
+
+def test_a_server_that_a_probe_has_ended_is_no_crash(bench: Bench) -> None:
+    async def end(bench: Bench) -> Verdict:
+        server = bench.shaped(Shape(middleware=True))
+        server.signal(signal.SIGTERM)
+        server.wait(10)
+        return Verdict(False, "red")
+
+    assert asyncio.run(measure(bench, as_probe(end))).verdict.finding == "red"

@@ -15,7 +15,7 @@ from main_helpers import ROOT, Command, alive, descendants, gone, in_process, on
 
 from stages import catalog
 from stages.__main__ import main
-from stages.lab import cli_list, diffs, matrix, probes
+from stages.lab import cli_list, diffs, lanes, matrix, probes
 from stages.lab.matrix import Cell, OnCell, ProbeBroken
 from stages.lab.process import ProcessError
 from stages.lab.targets import Target
@@ -255,11 +255,17 @@ class Lab:
     asked: tuple[Target, ...] = ()
     names: tuple[str, ...] = ()
 
-    async def tour(self, targets: Sequence[Target], *, on_cell: OnCell) -> list[Cell]:
+    async def tour(self, targets: Sequence[Target], on_cell: OnCell) -> list[Cell]:
         self.asked = tuple(targets)
+        cells: list[Cell] = []
+
+        def told(cell: Cell) -> None:
+            cells.append(cell)
+            on_cell(cell)
+
         for target in targets:
-            self.measure(target, PROBES, on_cell)
-        return []
+            self.measure(target, PROBES, told)
+        return cells
 
     async def probe(self, target: Target, *names: str, on_cell: OnCell) -> list[Cell]:
         self.asked, self.names = (target,), names
@@ -279,7 +285,7 @@ class Lab:
 @pytest.fixture
 def lab(monkeypatch: pytest.MonkeyPatch) -> Lab:
     lab = Lab()
-    monkeypatch.setattr(matrix, "tour", lab.tour)
+    monkeypatch.setattr(lanes, "tour", lab.tour)
     monkeypatch.setattr(matrix, "probe", lab.probe)
     return lab
 

@@ -25,7 +25,7 @@ SIZES = {
     "s02_json_safe": (80, 16),
     "s03_disconnect_aware": (66, 18),
     "s04_backpressured": (94, 22),
-    "s05_shielded_usage": (91, 8),
+    "s05_shielded_usage": (92, 9),
     "s06_telemetry": (121, 13),
     "s03_polling": (21, 32),
     "s03_detached_reader": (18, 7),

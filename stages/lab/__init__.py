@@ -17,7 +17,7 @@ _FACE = {
     "ask": "bench",
     "ask_and_leave": "leaving",
     "probe": "matrix",
-    "tour": "matrix",
+    "tour": "lanes",
 }
 
 __all__ = list(_FACE)

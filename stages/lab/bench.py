@@ -223,10 +223,12 @@ class Bench:
         return {name: task.result() for name, task in tasks.items()}
 
 
-async def ask(target: Target | str | int, script: Script) -> Answer:
-    """Ask a target once, with a script for its upstream; returns what became of it."""
+async def ask(
+    target: Target | str | int, script: Script, *, deadline_s: float = ANSWER_S
+) -> Answer:
+    """Ask a target once, with a script for its upstream; returns what became of it in time."""
     with Bench(target) as bench:
-        return await bench.ask(script)
+        return await bench.ask(script, deadline_s=deadline_s)
 
 
 def _when(moment: Moment) -> float:

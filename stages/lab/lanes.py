@@ -41,16 +41,23 @@ def from_line(line: str | bytes) -> Cell:
     return Cell(verdict=Verdict(**verdict), **fields)
 
 
-async def tour(targets: Iterable[Target], on_cell: OnCell, lanes: int = COUNT) -> list[Cell]:
+async def tour(
+    targets: Iterable[Target],
+    on_cell: OnCell = lambda cell: None,
+    *,
+    names: Sequence[str] = (),
+    lanes: int = COUNT,
+) -> list[Cell]:
     """Run every probe on every target, `lanes` targets at a time; returns the cells in their order.
 
-    `on_cell` is told of each cell as it comes. Raises ProcessError when a server does not start and
+    `names` are those of the probes, all of them when there is none. `on_cell` is told of each cell
+    as it comes. Raises ProcessError when a server does not start and
     ProbeBroken when a probe gives no verdict; then, and when cancelled, the other lanes end too.
     """
     gate = asyncio.Semaphore(lanes)
 
     async def lane(target: Target) -> list[Cell]:
-        async with gate, _process(target.name) as process:
+        async with gate, _process(target.name, *names) as process:
             assert process.stdout is not None  # it is a pipe
             cells = []
             async for line in process.stdout:
@@ -67,12 +74,12 @@ async def tour(targets: Iterable[Target], on_cell: OnCell, lanes: int = COUNT) -
 
 
 @asynccontextmanager
-async def _process(name: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _process(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a lane; at the end of the context it has ended, and its servers with it."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", __name__, name),
+        *("-m", __name__, *words),
         stdin=asyncio.subprocess.PIPE,  # its leash: it ends when this does
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": path},
@@ -88,10 +95,12 @@ async def _process(name: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Measure one target and write its cells to standard output, one a line."""
+    """Measure the target that comes first, by the probes behind it; write a line for each cell."""
+    target, *names = argv
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        asyncio.run(probe(find(argv[0]), on_cell=lambda cell: print(to_line(cell), flush=True)))
+        told = probe(find(target), *names, on_cell=lambda cell: print(to_line(cell), flush=True))
+        asyncio.run(told)
     except (ProcessError, ProbeBroken) as exc:
         print(json.dumps({"failed": type(exc).__name__, "message": str(exc)}), flush=True)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from time import perf_counter
 
@@ -109,13 +109,6 @@ async def probe(
             cells.append(await measure(bench, chosen))
             on_cell(cells[-1])
     return cells
-
-
-async def tour(
-    targets: Iterable[str | int | Target], *, on_cell: OnCell = lambda cell: None
-) -> list[Cell]:
-    """Run every probe on every target; returns the cells in that order."""
-    return [cell for target in targets for cell in await probe(target, on_cell=on_cell)]
 
 
 def stage_targets() -> list[Target]:

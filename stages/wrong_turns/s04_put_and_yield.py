@@ -28,7 +28,7 @@ from starlette import types
 
 MODEL = os.environ.get("CHAT_MODEL", "gpt-4o-mini")
 PING_S = float(os.environ.get("PING_S", "15"))  # many proxies cut what is silent for 60 s
-SEND_TIMEOUT_S = float(os.environ.get("SEND_TIMEOUT_S", "30"))  # a tunnel is shorter
+SEND_TIMEOUT_S = float(os.environ.get("SEND_TIMEOUT_S", "30"))  # a lift is shorter
 UPSTREAM_IDLE_S = float(os.environ.get("UPSTREAM_IDLE_S", "60"))  # a model thinks, but not for ever
 MAX_STREAMS = int(os.environ.get("MAX_STREAMS", "100"))  # what the provider's rate limit allows
 QUEUE_TOKENS = 50  # bounded, as memory should be
@@ -167,7 +167,7 @@ async def events(stream: Stream, record: Record) -> AsyncIterator[dict[str, str]
         record.events += 1
     if record.failure is not None:
         record.outcome = "upstream_failed"
-        yield event("error", **problem(record.outcome, "The answer broke off.", record.failure))
+        yield event("error", **problem("upstream_failed", "The answer broke off.", record.failure))
     else:
         usage = record.usage and record.usage.model_dump()
         yield event("done", finish_reason=record.finish_reason, usage=usage)

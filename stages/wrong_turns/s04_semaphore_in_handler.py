@@ -27,10 +27,10 @@ from starlette import types
 
 MODEL = os.environ.get("CHAT_MODEL", "gpt-4o-mini")
 PING_S = float(os.environ.get("PING_S", "15"))  # many proxies cut what is silent for 60 s
-SEND_TIMEOUT_S = float(os.environ.get("SEND_TIMEOUT_S", "30"))  # a tunnel is shorter
+SEND_TIMEOUT_S = float(os.environ.get("SEND_TIMEOUT_S", "30"))  # a lift is shorter
 UPSTREAM_IDLE_S = float(os.environ.get("UPSTREAM_IDLE_S", "60"))  # a model thinks, but not for ever
 MAX_STREAMS = int(os.environ.get("MAX_STREAMS", "100"))  # what the provider's rate limit allows
-BACKLOG_CHARS = 65_536  # a long answer, and no more than the transport's own buffer
+BACKLOG_CHARS = 65_536  # a long answer; escaped, a character is up to 12 bytes
 
 app = FastAPI()
 # Whoever is refused decides when to ask again. The timeout is one read's, not the answer's.
@@ -186,7 +186,7 @@ async def events(backlog: Backlog, record: Record) -> AsyncIterator[dict[str, st
         record.events += 1
     if record.failure is not None:
         record.outcome = "upstream_failed"
-        yield event("error", **problem(record.outcome, "The answer broke off.", record.failure))
+        yield event("error", **problem("upstream_failed", "The answer broke off.", record.failure))
     else:
         usage = record.usage and record.usage.model_dump()
         yield event("done", finish_reason=record.finish_reason, usage=usage)

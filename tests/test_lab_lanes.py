@@ -1,0 +1,86 @@
+"""Lanes: several targets at the same time give what one after the other would, and end together."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from stages.lab import lanes
+from stages.lab.matrix import Cell, ProbeBroken
+from stages.lab.process import ProcessError
+from stages.lab.targets import find
+from stages.lab.verdict import Moment, Verdict
+
+CELL = Cell(
+    "s01_naive",
+    "text-survives",
+    Verdict(False, "lost", ("✗ a: lost", "✓ b"), (Moment(0.5, "client", "leaves"),)),
+    False,
+    1.5,
+    "a log\nof two lines",
+)
+COME_S = 20.0
+
+
+def test_a_cell_comes_out_of_its_line_as_it_went_in() -> None:
+    assert lanes.from_line(lanes.to_line(CELL)) == CELL
+
+
+@pytest.mark.parametrize(
+    ("name", "error"), [("ProcessError", ProcessError), ("ProbeBroken", ProbeBroken)]
+)
+def test_what_a_lane_raises_is_raised_here(name: str, error: type[Exception]) -> None:
+    with pytest.raises(error, match="why it failed"):
+        lanes.from_line(f'{{"failed": "{name}", "message": "why it failed"}}')
+
+
+def test_a_server_that_does_not_start_is_explained() -> None:
+    with pytest.raises(ProcessError, match="ended with exit code 1 before it was ready"):
+        asyncio.run(lanes.tour([find("tests/servers/import_error.py")], lambda cell: None))
+
+
+def test_cells_are_told_as_they_come_and_returned_in_the_order_of_the_targets() -> None:
+    targets, told = [find(1), find(2)], list[str]()
+
+    cells = asyncio.run(
+        lanes.tour(targets, lambda cell: told.append(cell.target), names=["usage-chunk-survives"])
+    )
+
+    assert [(cell.target, cell.verdict.green) for cell in cells] == [
+        ("s01_naive", False),
+        ("s02_json_safe", True),
+    ]
+    assert sorted(told) == ["s01_naive", "s02_json_safe"]
+
+
+def lane_children(pid: int) -> list[psutil.Process]:
+    """Return the lanes and servers of a tour, once a server is among them."""
+    deadline_s = time.monotonic() + COME_S
+    while time.monotonic() < deadline_s:
+        family = psutil.Process(pid).children(recursive=True)
+        if any("stages.lab.host" in " ".join(each.cmdline()) for each in family):
+            return family
+        time.sleep(0.05)  # a look at the processes: nothing tells us when one starts
+    pytest.fail("no server of the tour has started")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_when_a_tour_ends_early_nothing_of_it_is_left(number: int) -> None:
+    tour = subprocess.Popen(
+        [sys.executable, "-m", "stages", "tour", "1", "2"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    family = lane_children(tour.pid)
+
+    tour.send_signal(number)
+
+    tour.wait(COME_S)
+    _, left = psutil.wait_procs(family, timeout=COME_S)
+    assert left == []
