@@ -38,6 +38,11 @@ def exists(database: Path) -> bool:
     return database.is_file()
 
 
+def holds(database: Path, text: str) -> bool:
+    """Return whether a text stands anywhere in the file: in a column that is not asked for, too."""
+    return exists(database) and text.encode() in database.read_bytes()
+
+
 def rows(database: Path) -> list[Row]:
     """Return all rows, in no order; none where there is no file or no such table."""
     if not exists(database):

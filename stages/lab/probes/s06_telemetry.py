@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-from stages.lab.accounts import rows
+from stages.lab.accounts import holds, rows
 from stages.lab.bench import Answer, Bench
 from stages.lab.dialects import read
 from stages.lab.leaving import COME_S, NeverCame, has_read, leave, running
@@ -204,7 +204,7 @@ async def logs_stay_private(bench: Bench) -> Verdict:
     """Does any text of a prompt or an answer come to the log, or into a label?
 
     Rule: a sentinel in both, and in what the upstream says when it quotes the prompt, is in no line
-    of the log and nowhere in `/metrics`.
+    of the log, nowhere in `/metrics`, and nowhere in the database.
     Source: https://cheatsheetseries.owasp.org/cheatsheets/Logging_Cheat_Sheet.html#data-to-exclude
     """
     outcomes: dict[str, str | None] = {}
@@ -223,6 +223,8 @@ async def logs_stay_private(bench: Bench) -> Verdict:
     except NoMetrics:
         page = ""
     outcomes["the whole log"] = _told(bench.server.log[begun:])  # also what came a moment later
+    rows_too = holds(bench.database(bench.server), SENTINEL)
+    outcomes["the usage rows"] = "it is in the database" if rows_too else None
     outcomes["the metrics"] = "it is in /metrics" if SENTINEL in page else None
     return judge(outcomes, "no text of a prompt or an answer was found", timelines)
 
