@@ -59,7 +59,7 @@ def test_a_row_is_final_when_it_has_an_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "holds_for_one"),
+    ("found", "enough"),
     [([DONE], True), ([OPEN], False), ([DONE, OPEN], False), ([], False)],
 )
 def test_enough_is_as_many_as_asked_for_and_all_of_them_final(

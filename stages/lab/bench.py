@@ -125,7 +125,7 @@ class Bench:
         ended = key in self._servers and self._servers[key].exit_code is not None
         if key not in self._servers or (ended and self._open):
             # A stage that leaks streams does not end by itself, and that is no news at the end.
-            database = Path(self._folder) / f"usage-{next(self._numbers)}.sqlite3"
+            database = Path(self._folder) / f"usage-{len(self._databases)}.sqlite3"
             env = {**SHRUNK, "DATABASE_URL": f"sqlite+aiosqlite:///{database}"}
             server = serve(self.target.app, key[1], shape, env=env, grace_s=END_S, must_end=False)
             self._servers[key] = self._stack.enter_context(server)

@@ -148,8 +148,9 @@ class View:
         yield Text(self._now(), "cyan", no_wrap=True, overflow="ellipsis")
 
     def _now(self) -> str:
-        if not self.cells:
-            return "starting the servers"
-        questions = {probe.name: probe.question for probe in self.plan.probes}
-        last = self.cells[-1]
-        return f"{last.probe} on {last.target}: {questions[last.probe]}"
+        for target in self.plan.targets:  # the first of those that are measured now
+            done = sum(cell.target == target.name for cell in self.cells)
+            if done < len(self.plan.probes):
+                probe = self.plan.probes[done]
+                return f"{probe.name} on {target.name}: {probe.question}"
+        return "ending the servers"
