@@ -1,13 +1,7 @@
 """Lanes: several targets at the same time give what one after the other would, and end together."""
 
 import asyncio
-import os
-import signal
-import subprocess
-import sys
-import time
 
-import psutil
 import pytest
 
 from stages.lab import lanes
@@ -24,7 +18,6 @@ CELL = Cell(
     1.5,
     "a log\nof two lines",
 )
-COME_S = 20.0
 
 
 def test_a_cell_comes_out_of_its_line_as_it_went_in() -> None:
@@ -56,31 +49,3 @@ def test_cells_are_told_as_they_come_and_returned_in_the_order_of_the_targets() 
         ("s02_json_safe", True),
     ]
     assert sorted(told) == ["s01_naive", "s02_json_safe"]
-
-
-def lane_children(pid: int) -> list[psutil.Process]:
-    """Return the lanes and servers of a tour, once a server is among them."""
-    deadline_s = time.monotonic() + COME_S
-    while time.monotonic() < deadline_s:
-        family = psutil.Process(pid).children(recursive=True)
-        if any("stages.lab.host" in " ".join(each.cmdline()) for each in family):
-            return family
-        time.sleep(0.05)  # a look at the processes: nothing tells us when one starts
-    pytest.fail("no server of the tour has started")
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_when_a_tour_ends_early_nothing_of_it_is_left(number: int) -> None:
-    tour = subprocess.Popen(
-        [sys.executable, "-m", "stages", "tour", "1", "2"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-    family = lane_children(tour.pid)
-
-    tour.send_signal(number)
-
-    tour.wait(COME_S)
-    _, left = psutil.wait_procs(family, timeout=COME_S)
-    assert left == []

@@ -480,12 +480,13 @@ def test_colours_in_a_pipe_bring_no_moving_parts(
     assert "\x1b[?25l" not in out  # what hides the cursor before the first frame
 
 
-def test_a_tour_that_is_killed_leaves_no_process() -> None:
-    with started("tour", "2") as running:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_tour_that_ends_early_leaves_no_process(number: signal.Signals) -> None:
+    with started("tour", "1", "2") as running:
         running.wait_for("1/")
         helpers = descendants(running.pid)
 
-        running.end(signal.SIGKILL)
+        running.end(number)
 
     assert helpers
     assert gone(helpers)

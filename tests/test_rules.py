@@ -114,7 +114,7 @@ def test_a_stage_says_its_claim_what_is_new_how_to_run_and_what_is_wrong(
 
     assert title == f"{stage.title}."
     assert new.startswith(f"New since s{stage.number - 1:02}: ")
-    assert run.startswith(f"Run: uvicorn {stage.app}")
+    assert run in commands(stage.app)
     assert wrong.startswith("Still wrong: ")
 
 
@@ -126,8 +126,14 @@ def test_a_wrong_turn_says_the_mistake_how_to_run_and_where_it_is_seen(
 
     assert title.startswith("Wrong turn: ")
     assert instead.startswith(f"Instead of {turn.base[:3]}: ")
-    assert run.startswith(f"Run: uvicorn {turn.app}")
+    assert run in commands(turn.app)
     assert seen_in == f"Seen in: {turn.seen_in}."
+
+
+def commands(app: str) -> tuple[str, str]:
+    """Return what may stand behind `Run:`; from s05 on, a stop has to be bounded."""
+    command = f"Run: uvicorn {app}"
+    return command, f"{command} --timeout-graceful-shutdown 3"
 
 
 def docstring(path: Path) -> str:

@@ -26,6 +26,8 @@ from stages.lab.probes import Probe, all_probes
 from stages.lab.probes import find as find_probe
 from stages.lab.targets import Target, find
 
+FEW = 5  # whoever names a few probes knows that they are red
+
 
 def probe(
     name: str, probes: Sequence[str], *, json_to: str | None, dialect: str | None, every: bool
@@ -104,7 +106,7 @@ def _close(out: Console, target: Target, cells: Sequence[Cell], took_s: float) -
     report.surprises(out, cells)
     say(out, ("\n" + report.summary(cells, took_s), "bold"))
     red = [cell for cell in cells if not cell.verdict.green]
-    if target.stem is None and len(red) == len(cells) > 5:
+    if target.stem is None and len(red) == len(cells) > FEW:
         say(
             out,
             "Every probe is red. Does the file answer POST /chat with an event stream, and is its "

@@ -14,6 +14,7 @@ from stages.lab.clients import Client
 from stages.lab.dialects import read
 from stages.lab.leaving import COME_S, NeverCame, has_read, leave, upstream_is_asked
 from stages.lab.probes.s03_disconnect_aware import ENDLESS, SILENT, TALKING, THINKING
+from stages.lab.probes.s04_backpressured import SMALL, slow_client
 from stages.lab.process import Process, ProcessError
 from stages.lab.script import Cut, Done, Finish, Pause, Refusal, Role, Script, Token, Usage
 from stages.lab.serve import Shape
@@ -140,9 +141,6 @@ async def left_is_accounted(bench: Bench) -> Verdict:
     return judge(outcomes, "each client that left has one final row", timelines)
 
 
-SMALL = Shape(sndbuf_bytes=SMALL_BYTES)
-
-
 async def cut_is_accounted(bench: Bench) -> Verdict:
     """A reader stalls and is cut: is there one final row?
 
@@ -152,8 +150,7 @@ async def cut_is_accounted(bench: Bench) -> Verdict:
     server = bench.shaped(SMALL)
     before = rows(bench.database(server))
     prompt = await bench.register(ENDLESS)
-    client = bench.client_with(bench.dialect.ask(prompt), server=server, rcvbuf_bytes=SMALL_BYTES)
-    async with client:
+    async with slow_client(bench, prompt, SMALL):
         await bench.entries(prompt, "left", 1, float(SHRUNK["SEND_TIMEOUT_S"]) + FINAL_S)
         found = await new_rows(bench.database(server), before)
     outcome = complain(found, lambda row: _status(row, "client_stalled"))
