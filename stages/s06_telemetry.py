@@ -189,7 +189,7 @@ class Record:
     def count(self) -> None:
         STREAMS.labels(self.outcome).inc()
         DURATION_S.labels(self.outcome).observe(time.monotonic() - self.start_s)
-        if self.tokens > 1:
+        if self.events > 1:  # what came at once, or never went out, has no time between
             PER_TOKEN_S.observe((self.last_s - self.first_s) / (self.tokens - 1))
         if self.usage is not None:
             TOKENS.labels("input", "provider").inc(self.usage.prompt_tokens)

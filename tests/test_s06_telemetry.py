@@ -124,6 +124,35 @@ def test_refusals_are_counted_by_their_code(bench: Bench) -> None:
     assert page.at("gen_ai_server_problems_total", code="bad_request") == 1
 
 
+PER_TOKEN = "gen_ai_server_time_per_output_token_seconds"
+
+
+def test_the_time_for_a_token_is_that_between_two_of_them(bench: Bench) -> None:
+    asyncio.run(bench.ask(Script.answer("a", "b", "c", delay_s=0.2)))
+    lines(bench, "ended", 1)
+
+    page = parse(httpx.get(f"{bench.server.url}/metrics").text)
+    assert page.at(f"{PER_TOKEN}_count") == 1
+    assert 0.15 < page.at(f"{PER_TOKEN}_sum") < 0.5  # 0.2 s, and what a busy machine adds
+
+
+def test_tokens_that_never_went_out_have_no_time_between_them(bench: Bench) -> None:
+    """Nor a zero: it would be the best of the day. Here the client stalls before the first send."""
+    server = bench.server
+
+    async def run() -> None:
+        prompt = await bench.register(Script((Role(), Token("a"), Token("b"), Pause(30.0))))
+        async with bench.client(prompt) as client:
+            await bench.entries(prompt, "headers", 1, COME_S)
+            client.leave("rst")
+
+    asyncio.run(run())
+    lines(bench, "ended", 1)
+    page = parse(httpx.get(f"{server.url}/metrics").text)
+    events = int(re.findall(r"events=(\d+)", bench.server.log)[-1])
+    assert page.at(f"{PER_TOKEN}_count") == (events > 1)
+
+
 def test_no_label_has_a_value_that_a_client_chooses(bench: Bench) -> None:
     asyncio.run(refused(bench, "chosen-by-a-client"))
 

@@ -80,6 +80,7 @@ def _mismatches(seen: Samples) -> list[str]:
         f"streams {outcome}": (seen.at("gen_ai_server_streams_total", outcome=outcome), count)
         for outcome, count in STREAMS.items()
     }
+    pairs["streams"] = (seen.at("gen_ai_server_streams_total"), sum(STREAMS.values()))
     for (kind, source), count in COUNTED.items():
         labels = {"gen_ai_token_type": kind, "source": source}
         pairs[f"{kind} tokens, {source}"] = (
