@@ -136,8 +136,8 @@ def test_the_time_for_a_token_is_that_between_two_of_them(bench: Bench) -> None:
     assert 0.15 < page.at(f"{PER_TOKEN}_sum") < 0.5  # 0.2 s, and what a busy machine adds
 
 
-def test_tokens_that_never_went_out_have_no_time_between_them(bench: Bench) -> None:
-    """Nor a zero: it would be the best of the day. Here the client stalls before the first send."""
+def test_a_stream_of_fewer_than_two_events_has_no_time_between_tokens(bench: Bench) -> None:
+    """Nor a zero: it would be the best of the day. How many events go out before a leave is chance."""
     server = bench.server
 
     async def run() -> None:
