@@ -1,10 +1,16 @@
 """Lanes: several targets at the same time give what one after the other would, and end together."""
 
 import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from stages.lab import lanes
+from stages.lab.dialects import DIALECTS
 from stages.lab.matrix import Cell, ProbeBroken
 from stages.lab.process import ProcessError
 from stages.lab.targets import find
@@ -49,3 +55,46 @@ def test_cells_are_told_as_they_come_and_returned_in_the_order_of_the_targets() 
         ("s02_json_safe", True),
     ]
     assert sorted(told) == ["s01_naive", "s02_json_safe"]
+
+
+def test_a_single_target_has_a_server_in_each_lane_and_its_cells_in_the_order_of_the_probes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names, shares = ["usage-chunk-survives", "truncation-is-told", "secrets-stay-in"], []
+    started = lanes._process
+
+    def noted(*words: str):  # type: ignore[no-untyped-def]  # as the one that it stands for
+        shares.append(words[2:])
+        return started(*words)
+
+    monkeypatch.setattr(lanes, "_process", noted)
+
+    cells = asyncio.run(lanes.tour([find(2)], names=names))
+
+    assert sorted(shares) == [("truncation-is-told",), ("usage-chunk-survives", "secrets-stay-in")]
+    assert [cell.probe for cell in cells] == names
+
+
+def test_a_lane_reads_in_the_dialect_of_its_target() -> None:
+    target = replace(find("s02_escape_newlines"), dialect=DIALECTS["stages"])
+
+    (cell,) = asyncio.run(lanes.tour([target], names=["text-survives"]))
+
+    assert "13 of 13" in cell.verdict.finding  # escaped tokens are no JSON
+
+
+def test_a_lane_that_is_killed_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = lanes._process
+
+    @asynccontextmanager
+    async def killed(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
+        async with started(*words) as process:
+            os.kill(process.pid, signal.SIGKILL)
+            yield process
+
+    monkeypatch.setattr(lanes, "_process", killed)
+
+    with pytest.raises(
+        ProcessError, match="A lane of s02_json_safe ended by SIGKILL before its la"
+    ):
+        asyncio.run(lanes.tour([find(2)], names=["usage-chunk-survives"]))

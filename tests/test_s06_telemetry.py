@@ -137,7 +137,7 @@ def test_the_time_for_a_token_is_that_between_two_of_them(bench: Bench) -> None:
 
 
 def test_a_stream_of_fewer_than_two_events_has_no_time_between_tokens(bench: Bench) -> None:
-    """Nor a zero: it would be the best of the day. How many events go out before a leave is chance."""
+    """Nor a zero: it would be the best of the day."""
     server = bench.server
 
     async def run() -> None:

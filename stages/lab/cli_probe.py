@@ -10,7 +10,7 @@ from time import perf_counter
 from rich.console import Console
 from rich.text import Text
 
-from stages.lab import matrix, report
+from stages.lab import lanes, matrix, report
 from stages.lab.cli import (
     INTERRUPTED,
     UsageError,
@@ -26,7 +26,7 @@ from stages.lab.probes import Probe, all_probes
 from stages.lab.probes import find as find_probe
 from stages.lab.targets import Target, find
 
-FEW = 5  # whoever names a few probes knows that they are red
+FEW = 5  # whoever names a few probes knows that they are red, and soon has their verdicts
 
 
 def probe(
@@ -86,16 +86,22 @@ def _what(chosen: Sequence[Probe], *, by_name: bool) -> str:
 
 
 def _measure(out: Console, target: Target, chosen: Sequence[Probe], cells: list[Cell]) -> None:
-    waiting = list(chosen)
+    """Run the probes and print each verdict in the order in which they were chosen."""
+    names, measured = [one.name for one in chosen], dict[str, Cell]()
 
     def tell(cell: Cell) -> None:
-        cells.append(cell)
-        report.verdict(out, cell, waiting.pop(0))
-        if waiting:
-            status.update(_now(waiting[0]))
+        measured[cell.probe] = cell
+        while len(cells) < len(chosen) and (found := measured.get(names[len(cells)])) is not None:
+            report.verdict(out, found, chosen[len(cells)])
+            cells.append(found)
+        if len(cells) < len(chosen):
+            status.update(_now(chosen[len(cells)]))
 
-    with out.status(_now(waiting[0])) as status:
-        asyncio.run(matrix.probe(target, *(one.name for one in chosen), on_cell=tell))
+    with out.status(_now(chosen[0])) as status:
+        if len(chosen) > FEW:  # a second server pays when there is much to do
+            asyncio.run(lanes.tour([target], tell, names=names))
+        else:
+            asyncio.run(matrix.probe(target, *names, on_cell=tell))
 
 
 def _now(probe: Probe) -> Text:

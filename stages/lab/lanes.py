@@ -1,7 +1,8 @@
-"""Lanes: several targets measured at the same time, each in a process of its own.
+"""Lanes: several servers measured at the same time, each in a process of its own.
 
 Most of a probe is waiting, and two servers wait as well as one. A lane is a process and not a
-thread: a client that is held up by another's work would measure that.
+thread: a client that is held up by another's work would measure that. Where there are fewer targets
+than lanes, a target has several lanes, with a server in each and a share of the probes.
 """
 
 import asyncio
@@ -11,11 +12,13 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+from stages.lab.dialects import DIALECTS
 from stages.lab.matrix import Cell, OnCell, ProbeBroken, probe
-from stages.lab.process import ROOT, ProcessError
+from stages.lab.probes import all_probes
+from stages.lab.process import ROOT, ProcessError, how_ended
 from stages.lab.targets import Target, find
 from stages.lab.verdict import Moment, Verdict
 
@@ -48,29 +51,39 @@ async def tour(
     names: Sequence[str] = (),
     lanes: int = COUNT,
 ) -> list[Cell]:
-    """Run every probe on every target, `lanes` targets at a time; returns the cells in their order.
+    """Run every probe on every target in as many lanes; returns the cells in their order.
 
     `names` are those of the probes, all of them when there is none. `on_cell` is told of each cell
     as it comes. Raises ProcessError when a server does not start and
     ProbeBroken when a probe gives no verdict; then, and when cancelled, the other lanes end too.
     """
-    gate = asyncio.Semaphore(lanes)
+    gate, targets = asyncio.Semaphore(lanes), list(targets)
+    names = list(names) or [one.name for one in all_probes()]
+    cells = dict[tuple[str, str], Cell]()
 
-    async def lane(target: Target) -> list[Cell]:
-        async with gate, _process(target.name, *names) as process:
+    async def lane(target: Target, share: Sequence[str]) -> None:
+        async with gate, _process(target.name, target.dialect.name, *share) as process:
             assert process.stdout is not None  # it is a pipe
-            cells = []
             async for line in process.stdout:
-                cells.append(from_line(line))
-                on_cell(cells[-1])
-        return cells
+                cell = from_line(line)
+                cells[cell.target, cell.probe] = cell
+                on_cell(cell)
+            if any((target.name, name) not in cells for name in share):
+                raise ProcessError(
+                    f"A lane of {target.name} ended {how_ended(await process.wait())} before its "
+                    "last probe. Probably it was killed, or memory is short. Run it again."
+                )
 
+    count = max(1, lanes // max(1, len(targets)))
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(lane(target)) for target in targets]
+            for target in targets:
+                # Every second one each: neighbours are alike in what they take.
+                for share in filter(None, (names[i::count] for i in range(count))):
+                    group.create_task(lane(target, share))
     except ExceptionGroup as failed:
         raise failed.exceptions[0] from None
-    return [cell for task in tasks for cell in task.result()]
+    return [cells[target.name, name] for target in targets for name in names]
 
 
 @asynccontextmanager
@@ -95,11 +108,12 @@ async def _process(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Measure the target that comes first, by the probes behind it; write a line for each cell."""
-    target, *names = argv
+    """Measure a target, in a dialect, by the probes that are named; write a line for each cell."""
+    name, dialect, *names = argv
+    target = replace(find(name), dialect=DIALECTS[dialect])
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        told = probe(find(target), *names, on_cell=lambda cell: print(to_line(cell), flush=True))
+        told = probe(target, *names, on_cell=lambda cell: print(to_line(cell), flush=True))
         asyncio.run(told)
     except (ProcessError, ProbeBroken) as exc:
         print(json.dumps({"failed": type(exc).__name__, "message": str(exc)}), flush=True)
