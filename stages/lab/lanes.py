@@ -9,13 +9,13 @@ import asyncio
 import json
 import os
 import sys
-import threading
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
 from stages.lab.dialects import DIALECTS
+from stages.lab.leash import end_with_parent
 from stages.lab.matrix import Cell, OnCell, ProbeBroken, probe
 from stages.lab.probes import all_probes
 from stages.lab.process import ROOT, ProcessError, how_ended
@@ -111,17 +111,12 @@ def main(argv: Sequence[str]) -> None:
     """Measure a target, in a dialect, by the probes that are named; write a line for each cell."""
     name, dialect, *names = argv
     target = replace(find(name), dialect=DIALECTS[dialect])
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     try:
         told = probe(target, *names, on_cell=lambda cell: print(to_line(cell), flush=True))
         asyncio.run(told)
     except (ProcessError, ProbeBroken) as exc:
         print(json.dumps({"failed": type(exc).__name__, "message": str(exc)}), flush=True)
-
-
-def _end_with_parent() -> None:
-    os.read(sys.stdin.fileno(), 1)  # the parent never writes: this returns when its end closes
-    os._exit(1)  # the servers have leashes of their own, and end with this process
 
 
 if __name__ == "__main__":

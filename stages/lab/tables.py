@@ -48,7 +48,7 @@ def verdicts(cells: Sequence[Cell]) -> Text:
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Text:
     """Return a table of anything that can be printed, one row a line."""
     words = [[str(word) for word in row] for row in rows]
-    lines = [head, ["---"] * len(head), *(map(_escaped, row) for row in words)]
+    lines = [head, ["---"] * len(head), *(map(escaped, row) for row in words)]
     return Text("\n".join(f"| {' | '.join(line)} |" for line in lines), _aligned([head, *words]))
 
 
@@ -81,8 +81,8 @@ def evidence(cell: Cell) -> Text:
     """Return the finding of a cell and, line by line, the cases that the probe tried."""
     head, where = f"{cell.verdict.mark} {cell.probe}", f"on {cell.target}: {_finding(cell)}"
     details = [_printable(detail) for detail in cell.verdict.details]
-    markdown = [f"**{_escaped(head)}** {_escaped(where)}", ""]
-    markdown += [f"- {_escaped(detail)}" for detail in details]
+    markdown = [f"**{escaped(head)}** {escaped(where)}", ""]
+    markdown += [f"- {escaped(detail)}" for detail in details]
     plain = [f"{head} {where}", *(f"  {detail}" for detail in details)]
     return Text("\n".join(markdown).rstrip(), "\n".join(plain))
 
@@ -97,7 +97,8 @@ def timeline(moments: Sequence[Moment]) -> Text:
     return Text(f"```text\n{plain}\n```", plain)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Return text that Markdown shows as it stands."""
     return SPECIAL.sub(r"\\\1", text)
 
 

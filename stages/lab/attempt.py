@@ -1,0 +1,167 @@
+"""Attempts: a learner's code as a check sees it: is it written, where does it stand, what failed.
+
+A check names each call before it makes it (`calling`). What the learner's code raises there becomes
+a `NotYet` that says where. What it does when the deadline comes can be asked from another thread.
+"""
+
+import asyncio
+import dis
+import inspect
+import linecache
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import CodeType, FrameType, TracebackType
+from typing import Any
+
+from stages.lab.outcome import NotYet
+
+REPR_CHARACTERS = 300  # of a value in a message: a token may be a megabyte
+DOES_NOTHING = {
+    *("RESUME", "NOP", "CACHE", "POP_TOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"),
+    *("RETURN_GENERATOR", "MAKE_CELL", "COPY_FREE_VARS", "LOAD_SMALL_INT", "NOT_TAKEN"),
+    *("CALL_INTRINSIC_1", "RERAISE"),  # how 3.12 ends every coroutine
+}
+
+LOADS = {"LOAD_CONST", "RETURN_CONST", "LOAD_SMALL_INT"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """The file that a learner's code names, and its lines; in a notebook, those of the cell."""
+
+    file: str = ""
+    lines: tuple[str, ...] = ()
+
+
+@dataclass
+class Now:
+    """The call that is being made, for whoever has to say why nothing comes back."""
+
+    call: str = "your code"
+    expected: str = "an answer"
+    rule: str = ""
+
+
+now = Now()
+source = Source()
+
+
+def learn(told: Source) -> None:
+    """Remember which code is the learner's."""
+    global source  # noqa: PLW0603  # one answer in a process
+    source = told
+
+
+def codes(answer: Any) -> list[CodeType]:
+    """Return the code of a function, or of each method of a class."""
+    if isinstance(answer, type):
+        return [code for each in vars(answer).values() for code in codes(each)]
+    code = getattr(inspect.unwrap(answer), "__code__", None) if callable(answer) else None
+    return [] if code is None else [code]
+
+
+def source_of(answer: Any) -> Source:
+    """Return the source of an answer; without lines when nothing has kept them."""
+    files = [code.co_filename for code in codes(answer)]
+    return Source(files[0], tuple(linecache.getlines(files[0]))) if files else Source()
+
+
+def is_stub(answer: Any) -> bool:
+    """Return whether a function, or each method of a class, still has `...` for its body."""
+    return all(_does_nothing(code) for code in codes(answer))
+
+
+def _does_nothing(code: CodeType) -> bool:
+    return all(
+        step.opname in DOES_NOTHING and (step.opname not in LOADS or step.argval in (None, ...))
+        for step in dis.get_instructions(code)
+    )
+
+
+def show(value: object) -> str:
+    """Return a value for a message, shortened in the middle where it is long."""
+    text = repr(value)
+    if len(text) <= REPR_CHARACTERS:
+        return text
+    half = REPR_CHARACTERS // 2
+    return f"{text[:half]} … {text[-half:]} ({len(text)} characters)"
+
+
+def caret(data: bytes | str, index: int, around: int = 24) -> str:
+    """Return two lines: the data near an index as a literal, and a caret under that place."""
+    start, kind = max(0, index - around), type(data)
+    before, here = repr(data[start:index]), repr(data[start : index + around])
+    lead = "…" if start else ""
+    # Escapes make the literal longer than the data: its length says where the caret stands.
+    column = len(lead) + len(before) - 1
+    what = "byte" if kind is bytes else "character"
+    end = "the end" if index >= len(data) else f"{what} {index}"
+    return f"{lead}{here}\n{' ' * column}^ {end}"
+
+
+@contextmanager
+def calling(call: str, expected: str, rule: str) -> Iterator[None]:
+    """Say which call is made, what it should give, and which rule says so, while inside.
+
+    What the learner's code raises inside becomes a NotYet which names its line.
+    """
+    now.call, now.expected, now.rule = call, expected, rule
+    try:
+        yield
+    except NotYet:
+        raise
+    except (Exception, SystemExit, KeyboardInterrupt, GeneratorExit) as exc:
+        raise failed(exc) from exc
+
+
+def failed(exc: BaseException) -> NotYet:
+    """Return what an exception of the learner's says, about the call that is being made."""
+    shown: BaseException = exc
+    while isinstance(shown, BaseExceptionGroup):  # a task group wraps what its tasks raise
+        shown = shown.exceptions[0]
+    told = f"{type(shown).__name__}: {shown}" if str(shown) else type(shown).__name__
+    at = where(shown.__traceback__) or where(exc.__traceback__)
+    return NotYet(now.call, told, now.expected, now.rule or "An answer does not raise here.", at)
+
+
+def where(traceback: TracebackType | None) -> str:
+    """Return the last line of the learner's that a traceback passes, or nothing."""
+    found = ""
+    while traceback is not None:
+        found = line_of(traceback.tb_frame, traceback.tb_lineno) or found
+        traceback = traceback.tb_next
+    return found
+
+
+def line_of(frame: FrameType, number: int | None = None) -> str:
+    """Return the line at which a frame stands, or nothing when the code is not the learner's."""
+    if frame.f_code.co_filename != source.file:
+        return ""
+    number = number or frame.f_lineno
+    text = source.lines[number - 1].strip() if number <= len(source.lines) else ""
+    return f"line {number}: {text}".removesuffix(": ")
+
+
+def standing(frame: FrameType | None, loop: asyncio.AbstractEventLoop | None) -> str:
+    """Return the line at which the learner's code stands now: it runs, or it waits in a task."""
+    while frame is not None:
+        if line := line_of(frame):
+            return line
+        frame = frame.f_back
+    for task in asyncio.all_tasks(loop) if loop is not None else ():
+        if line := _waits_at(task.get_coro()):
+            return f"{line} (it waits there)"
+    return ""
+
+
+def _waits_at(awaited: Any) -> str:
+    found = ""
+    while awaited is not None:
+        names: tuple[str, ...] = ("cr_frame", "ag_frame", "gi_frame")
+        frame = next((f for name in names if (f := getattr(awaited, name, None))), None)
+        if frame is not None:
+            found = line_of(frame) or found
+        nexts: tuple[str, ...] = ("cr_await", "ag_await", "gi_yieldfrom")
+        awaited = next((n for name in nexts if (n := getattr(awaited, name, None))), None)
+    return found

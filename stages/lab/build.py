@@ -1,0 +1,196 @@
+"""Build exercises: the previous stage in `work/`, made into the next one, checked by the probes."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stages import catalog
+from stages.lab import answers, diffs, lanes, progress, work
+from stages.lab.bench import Bench
+from stages.lab.exercise import Difficulty
+from stages.lab.matrix import Cell, OnCell
+from stages.lab.outcome import Outcome
+from stages.lab.probes import Probe, all_probes
+from stages.lab.probes import find as find_probe
+from stages.lab.process import ROOT, ProcessError
+from stages.lab.script import Script
+from stages.lab.tables import Text
+from stages.lab.targets import find
+
+FIRST_ANSWER_S = 10.0  # measured: 0.1 s; a server that is silent this long would be in every probe
+CONTRACT = "The file starts, its app is called `app`, and POST /chat answers text/event-stream."
+
+
+@dataclass
+class Build:
+    """A build exercise: `number` is that of the stage which the learner makes."""
+
+    number: int
+    minutes: int
+    difficulty: Difficulty
+    hints: tuple[str, str, str]
+    name: str = "build"
+    _hinted: int = field(default=0, repr=False)
+
+    @property
+    def stage(self) -> catalog.Stage:
+        """The stage which the learner makes."""
+        return catalog.STAGES[self.number - 1]
+
+    @property
+    def base(self) -> catalog.Stage:
+        """The stage which the learner starts from."""
+        return catalog.STAGES[self.number - 2]
+
+    @property
+    def stem(self) -> str:
+        """The stem of the stage which the learner makes."""
+        return self.stage.stem
+
+    @property
+    def key(self) -> str:
+        """The name under which the progress is kept."""
+        return f"{self.stem}/{self.name}"
+
+    @property
+    def path(self) -> Path:
+        """Where the learner's file is."""
+        return work.path_of(self.number)
+
+    def as_started(self) -> str:
+        """Return what the learner's file holds at first: the task, and the previous stage."""
+        names = [f"#   {probe.name}" for probe in self._probes if self._is_new(probe.name)]
+        task = [
+            f"# Stage {self.number}, yours to build. This is stage {self.number - 1} as it stands.",
+            f"# {self.stage.title}.",
+            "# Make these probes green, and keep all those before them so:",
+            *names,
+            f"# Check it: python -m stages check {self.number}",
+        ]
+        return "\n".join(task) + "\n\n" + _source(self.base)
+
+    def start(self, *, overwrite: bool = False) -> Text:
+        """Put the previous stage into `work/`, with the task above it; returns what was done.
+
+        A file that is there is kept, unless `overwrite`: then it gets another name, and stays.
+        Raises `work.WorkError` when the file cannot be written.
+        """
+        shown, again = work.shown(self.path), f"python -m stages exercise {self.number} --overwrite"
+        try:
+            aside = work.put(self.path, self.as_started(), overwrite=overwrite)
+        except FileExistsError:
+            return _said(f"{shown} is there already and stays as it is. To begin anew: {again}")
+        told = f"{shown} is stage {self.number - 1}, with your task above it. Edit it, then check."
+        kept = "" if aside is None else f" Your earlier file is {work.shown(aside)} now."
+        return _said(told + kept)
+
+    def check(self, *names: str, on_cell: OnCell = lambda cell: None) -> Outcome:
+        """Run every probe up to this stage on the learner's file, or those that are named.
+
+        It is right when all are green. `on_cell` is told of each verdict as it comes. Raises
+        ProbeError for a name that is no probe, and ProbeBroken.
+        """
+        probes = [find_probe(name) for name in names] or self._probes
+        outcome, _ = self.measure([probe.name for probe in probes], on_cell)
+        return outcome
+
+    def measure(
+        self, names: Sequence[str], on_cell: OnCell = lambda cell: None
+    ) -> tuple[Outcome, list[Cell]]:
+        """Return the outcome of a check, and the cells that it is made of, for a longer report."""
+        if (early := self._before_the_probes()) is not None:
+            return early, []
+        try:
+            cells = asyncio.run(lanes.tour([find(str(self.path))], on_cell, names=names))
+        except ProcessError as exc:
+            return self._failed(*work.why_not_started(str(exc), self.path)), []
+        return self._judged(cells), cells
+
+    def hint(self, number: int | None = None) -> Text:
+        """Return the next hint, or the one of this number; there are three.
+
+        Raises ValueError for a number that there is not.
+        """
+        self._hinted = min(self._hinted + 1, len(self.hints)) if number is None else number
+        return answers.hint(self.hints, self._hinted)
+
+    def solution(self) -> Text:
+        """Return the diff from the previous stage to ours."""
+        markdown = diffs.markdown(self.base.stem, self.stem)
+        return Text(markdown, diffs.unified(self.base.stem, self.stem).rstrip("\n"))
+
+    @property
+    def _probes(self) -> list[Probe]:
+        return all_probes(up_to=self.number)
+
+    def _is_new(self, name: str) -> bool:
+        return not catalog.expected(name, self.base.stem)
+
+    def _before_the_probes(self) -> Outcome | None:
+        """Return what can be said without a probe, None for a server that answers."""
+        command = f"python -m stages exercise {self.number}"
+        if not self.path.is_file():
+            return self._not_attempted(
+                f"There is no {work.shown(self.path)} yet. Make it: {command}"
+            )
+        try:
+            text = self.path.read_text(encoding="utf-8")
+            compile(text, str(self.path), "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, UnicodeDecodeError) as exc:
+            return self._failed(*work.why_unreadable(exc))
+        if text.strip() == self.as_started().strip():
+            return self._not_attempted(f"{work.shown(self.path)} is still as it was made.")
+        return asyncio.run(self._first_answer())
+
+    async def _first_answer(self) -> Outcome | None:
+        try:
+            with Bench(str(self.path)) as bench:
+                answer = await bench.ask(Script.answer("Hello"), deadline_s=FIRST_ANSWER_S)
+                log = bench.server.log_tail()
+        except ProcessError as exc:
+            return self._failed(*work.why_not_started(str(exc), self.path))
+        client = answer.client
+        if client.status is None or (client.ended is None and not client.events):
+            got = f"nothing in {FIRST_ANSWER_S:g} s. Probably the server waits for something"
+        elif client.status != 200:
+            got = f"status {client.status}"
+        elif not client.events:
+            got = "an answer without an event"
+        else:
+            return None
+        return self._failed(f"to one question: {got}", log)
+
+    def _judged(self, cells: Sequence[Cell]) -> Outcome:
+        red = [cell for cell in cells if not cell.verdict.green]
+        rows = "\n".join(f"{cell.verdict.mark} {cell.probe}" for cell in cells)
+        if not red:
+            if {cell.probe for cell in cells} >= {probe.name for probe in self._probes}:
+                progress.keep(self.key)
+                told = f"All {len(cells)} probes up to stage {self.number} are green."
+                return Outcome("right", self.name, told)
+            told = f"What you named is green. {self.name}.check() runs all of them."
+            return Outcome("not yet", self.name, told, (("probes", rows),))
+        first, lines = red[0], [("probes", rows)]
+        lines += [("first", f"{first.probe}: {find_probe(first.probe).question}")]
+        lines += [("got", first.verdict.finding), ("rule", find_probe(first.probe).rule)]
+        more = f"python -m stages probe {work.shown(self.path)} {first.probe}"
+        lines += [("look", f"{more}    all cases, the timeline, the log")]
+        told = f"{len(red)} of {len(cells)} probes are red."
+        return Outcome("not yet", self.name, told, tuple(lines))
+
+    def _not_attempted(self, told: str) -> Outcome:
+        return Outcome("not attempted", self.name, told)
+
+    def _failed(self, got: str, at: str) -> Outcome:
+        lines = [("called", f"uvicorn on {work.shown(self.path)}"), ("got", got)]
+        lines += [("at", at)] if at else []
+        return Outcome("not yet", self.name, "No probe could be run.", (*lines, ("rule", CONTRACT)))
+
+
+def _source(stage: catalog.Stage) -> str:
+    return (ROOT / "stages" / f"{stage.stem}.py").read_text(encoding="utf-8")
+
+
+def _said(told: str) -> Text:
+    return Text(told, told)

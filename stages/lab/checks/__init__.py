@@ -1,0 +1,23 @@
+"""Checks: the exercises of each stage, in a module with the stage's stem.
+
+A module has one `Build` called `build`, from the second stage on, and its short exercises under
+their names. `all_exercises` finds them in the order of its `EXERCISES`.
+"""
+
+import importlib
+
+from stages import catalog
+from stages.lab.build import Build
+from stages.lab.exercise import Short
+
+
+def all_exercises() -> list[Short | Build]:
+    """Return the exercises of all stages, in the order in which the notebooks have them."""
+    return [exercise for stage in catalog.STAGES for exercise in of_stage(stage.stem)]
+
+
+def of_stage(stem: str) -> list[Short | Build]:
+    """Return the exercises of a stage."""
+    module = importlib.import_module(f"{__name__}.{stem}")
+    exercises: tuple[Short | Build, ...] = module.EXERCISES
+    return list(exercises)

@@ -1,0 +1,104 @@
+"""Short exercises: a stub in a cell, a check that answers, three hints, and our solution.
+
+The check runs in a process of its own, with a deadline (`exam`). Interrupt it at any time: it
+ends with everything that it has started.
+"""
+
+import pickle
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import cloudpickle
+
+from stages.lab import answers, exam, progress
+from stages.lab.attempt import is_stub, source_of
+from stages.lab.outcome import Outcome
+from stages.lab.process import how_ended
+from stages.lab.tables import Text
+
+Judge = Callable[[Any], str | Coroutine[Any, Any, str]]
+Difficulty = Literal["easy", "medium", "hard"]
+
+
+class CheckBroken(RuntimeError):
+    """A check gave no outcome. The fault is the lab's: it answers, whatever is handed over."""
+
+
+@dataclass
+class Short:
+    """A short exercise. `check` takes the function or class that the learner has written.
+
+    `judge` gets it in a process of its own, and returns one line that says what holds, or raises
+    NotYet. `answer` is its name, in the notebook as in `solutions/`. `or_else` says what else would
+    have been right. `deadline_s` is for the whole check.
+    """
+
+    stem: str
+    name: str
+    answer: str
+    minutes: int
+    difficulty: Difficulty
+    judge: Judge
+    hints: tuple[str, str, str]
+    or_else: str
+    deadline_s: float = 10.0
+    _hinted: int = field(default=0, repr=False)
+
+    @property
+    def key(self) -> str:
+        """The name under which the progress is kept."""
+        return f"{self.stem}/{self.name}"
+
+    def check(self, answer: Any) -> Outcome:
+        """Return what the check says: not attempted, not yet and why, or right.
+
+        Raises CheckBroken when the check itself fails.
+        """
+        call = f"{self.name}.check({self.answer})"
+        if not callable(answer):
+            got = f"{answer!r:.60}, which is no function and no class"
+            return self._cannot(call, got, f"Hand over {self.answer} itself, and not a call of it.")
+        if is_stub(answer):
+            todo = f"Write {self.answer} in place of its `...`, then run both cells again."
+            return Outcome("not attempted", self.name, f"{todo} {self.name}.hint() helps.")
+        try:
+            pickled = cloudpickle.dumps((source_of(answer), answer))
+        except (TypeError, AttributeError, pickle.PicklingError) as exc:
+            rule = "The check runs in another process: an answer makes for itself what it needs."
+            return self._cannot(call, f"{exc}. Probably it uses a variable of the notebook.", rule)
+        outcome = self._examine(pickled)
+        try:
+            if outcome.state == "right":
+                progress.keep(self.key)
+        except progress.ProgressError as exc:
+            return replace(outcome, lines=(*outcome.lines, ("progress", str(exc))))
+        return outcome
+
+    def hint(self, number: int | None = None) -> Text:
+        """Return the next hint, or the one of this number; there are three.
+
+        Raises ValueError for a number that there is not.
+        """
+        self._hinted = min(self._hinted + 1, len(self.hints)) if number is None else number
+        return answers.hint(self.hints, self._hinted)
+
+    def solution(self) -> Text:
+        """Return our solution, and what else would have been right."""
+        return answers.solution(self.stem, self.answer, self.or_else)
+
+    def _examine(self, pickled: bytes) -> Outcome:
+        ended = exam.hold(self.judge.__module__, self.name, pickled, self.deadline_s)
+        if ended.outcome is not None:
+            return replace(ended.outcome, printed=ended.printed)
+        if ended.exit_code == 1 and "Traceback" in ended.printed:
+            raise CheckBroken(
+                f"The check {self.name} gave no outcome. This is a fault of the lab, not of the "
+                f"answer. Please report it with this text:\n{ended.printed}"
+            )
+        got = f"the process of the check ended {how_ended(ended.exit_code)}"
+        return self._cannot(self.answer, got, "An answer returns or raises, and ends no process.")
+
+    def _cannot(self, called: str, got: str, rule: str) -> Outcome:
+        lines = (("called", called), ("got", got), ("rule", rule))
+        return Outcome("not yet", self.name, "The check could not be done.", lines)
