@@ -35,6 +35,7 @@ STAGE = "A stage's number, a stage or wrong turn by name, or the path of a file:
 JSON = "Write every verdict with its evidence to this file; `-` is stdout."
 
 Server = Annotated[str, typer.Argument(metavar="STAGE", help=STAGE, show_default=False)]
+Number = Annotated[int, typer.Argument(metavar="STAGE", help="The number of the stage: 2 to 6.")]
 Host = Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")]
 JsonTo = Annotated[str | None, typer.Option("--json", metavar="FILE", help=JSON)]
 
@@ -117,6 +118,45 @@ def diff(
     from stages.lab import cli_list
 
     cli_list.diff(old, new)
+
+
+@app.command()
+def exercise(
+    number: Number,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Begin anew; the file that is there gets another name."),
+    ] = False,
+) -> None:
+    """Put the previous stage into work/, with the task above it, for you to build."""
+    from stages.lab import cli_exercise
+
+    raise typer.Exit(cli_exercise.exercise(number, overwrite=overwrite))
+
+
+@app.command()
+def check(
+    number: Number,
+    probes: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Probes. All up to it without.")
+    ] = None,
+) -> None:
+    """Check the stage that you build in work/ by the probes up to it."""
+    from stages.lab import cli_exercise
+
+    raise typer.Exit(cli_exercise.check(number, probes or []))
+
+
+@app.command()
+def progress(
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Forget what was right. Your files stay.")
+    ] = False,
+) -> None:
+    """Show which exercises are right, and which one is next."""
+    from stages.lab import cli_exercise
+
+    raise typer.Exit(cli_exercise.show_progress(reset=reset))
 
 
 @app.command()

@@ -1,7 +1,10 @@
 """What holds for every test: nothing can reach a paid provider, or any other machine."""
 
+import atexit
 import os
+import shutil
 import socket
+import tempfile
 from typing import Any
 
 import pytest
@@ -9,6 +12,10 @@ import pytest
 # Servers and notebooks inherit these. Port 9 (discard) refuses: no machine runs that service today.
 os.environ["OPENAI_BASE_URL"] = "http://127.0.0.1:9/v1"
 os.environ["OPENAI_API_KEY"] = "sk-no-provider"
+
+# No test touches the exercises of whoever runs it; notebooks inherit this, too.
+os.environ["STAGES_WORK"] = tempfile.mkdtemp()
+atexit.register(shutil.rmtree, os.environ["STAGES_WORK"], ignore_errors=True)
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from stages import catalog
-from stages.lab import answers, diffs, lanes, progress, work
+from stages.lab import diffs, lanes, work
 from stages.lab.bench import Bench
-from stages.lab.exercise import Difficulty
+from stages.lab.exercise import Difficulty, Exercise
 from stages.lab.matrix import Cell, OnCell
 from stages.lab.outcome import Outcome
 from stages.lab.probes import Probe, all_probes
@@ -23,7 +23,7 @@ CONTRACT = "The file starts, its app is called `app`, and POST /chat answers tex
 
 
 @dataclass
-class Build:
+class Build(Exercise):
     """A build exercise: `number` is that of the stage which the learner makes."""
 
     number: int
@@ -31,7 +31,9 @@ class Build:
     difficulty: Difficulty
     hints: tuple[str, str, str]
     name: str = "build"
-    _hinted: int = field(default=0, repr=False)
+
+    def __post_init__(self) -> None:
+        self.stem = self.stage.stem
 
     @property
     def stage(self) -> catalog.Stage:
@@ -44,23 +46,18 @@ class Build:
         return catalog.STAGES[self.number - 2]
 
     @property
-    def stem(self) -> str:
-        """The stem of the stage which the learner makes."""
-        return self.stage.stem
-
-    @property
-    def key(self) -> str:
-        """The name under which the progress is kept."""
-        return f"{self.stem}/{self.name}"
-
-    @property
     def path(self) -> Path:
         """Where the learner's file is."""
         return work.path_of(self.number)
 
+    @property
+    def probes(self) -> list[Probe]:
+        """The probes that have to be green."""
+        return all_probes(up_to=self.number)
+
     def as_started(self) -> str:
         """Return what the learner's file holds at first: the task, and the previous stage."""
-        names = [f"#   {probe.name}" for probe in self._probes if self._is_new(probe.name)]
+        names = [f"#   {probe.name}" for probe in self.probes if self._is_new(probe.name)]
         task = [
             f"# Stage {self.number}, yours to build. This is stage {self.number - 1} as it stands.",
             f"# {self.stage.title}.",
@@ -91,43 +88,10 @@ class Build:
         It is right when all are green. `on_cell` is told of each verdict as it comes. Raises
         ProbeError for a name that is no probe, and ProbeBroken.
         """
-        probes = [find_probe(name) for name in names] or self._probes
-        outcome, _ = self.measure([probe.name for probe in probes], on_cell)
-        return outcome
+        probes = [find_probe(name) for name in names] or self.probes
+        return self.before_the_probes() or self.measure([each.name for each in probes], on_cell)
 
-    def measure(
-        self, names: Sequence[str], on_cell: OnCell = lambda cell: None
-    ) -> tuple[Outcome, list[Cell]]:
-        """Return the outcome of a check, and the cells that it is made of, for a longer report."""
-        if (early := self._before_the_probes()) is not None:
-            return early, []
-        try:
-            cells = asyncio.run(lanes.tour([find(str(self.path))], on_cell, names=names))
-        except ProcessError as exc:
-            return self._failed(*work.why_not_started(str(exc), self.path)), []
-        return self._judged(cells), cells
-
-    def hint(self, number: int | None = None) -> Text:
-        """Return the next hint, or the one of this number; there are three.
-
-        Raises ValueError for a number that there is not.
-        """
-        self._hinted = min(self._hinted + 1, len(self.hints)) if number is None else number
-        return answers.hint(self.hints, self._hinted)
-
-    def solution(self) -> Text:
-        """Return the diff from the previous stage to ours."""
-        markdown = diffs.markdown(self.base.stem, self.stem)
-        return Text(markdown, diffs.unified(self.base.stem, self.stem).rstrip("\n"))
-
-    @property
-    def _probes(self) -> list[Probe]:
-        return all_probes(up_to=self.number)
-
-    def _is_new(self, name: str) -> bool:
-        return not catalog.expected(name, self.base.stem)
-
-    def _before_the_probes(self) -> Outcome | None:
+    def before_the_probes(self) -> Outcome | None:
         """Return what can be said without a probe, None for a server that answers."""
         command = f"python -m stages exercise {self.number}"
         if not self.path.is_file():
@@ -142,6 +106,22 @@ class Build:
         if text.strip() == self.as_started().strip():
             return self._not_attempted(f"{work.shown(self.path)} is still as it was made.")
         return asyncio.run(self._first_answer())
+
+    def measure(self, names: Sequence[str], on_cell: OnCell) -> Outcome:
+        """Return the outcome of these probes, on a file that can be probed."""
+        try:
+            cells = asyncio.run(lanes.tour([find(str(self.path))], on_cell, names=names))
+        except ProcessError as exc:
+            return self._failed(*work.why_not_started(str(exc), self.path))
+        return self._judged(cells)
+
+    def solution(self) -> Text:
+        """Return the diff from the previous stage to ours."""
+        markdown = diffs.markdown(self.base.stem, self.stem)
+        return Text(markdown, diffs.unified(self.base.stem, self.stem).rstrip("\n"))
+
+    def _is_new(self, name: str) -> bool:
+        return not catalog.expected(name, self.base.stem)
 
     async def _first_answer(self) -> Outcome | None:
         try:
@@ -165,10 +145,9 @@ class Build:
         red = [cell for cell in cells if not cell.verdict.green]
         rows = "\n".join(f"{cell.verdict.mark} {cell.probe}" for cell in cells)
         if not red:
-            if {cell.probe for cell in cells} >= {probe.name for probe in self._probes}:
-                progress.keep(self.key)
+            if {cell.probe for cell in cells} >= {probe.name for probe in self.probes}:
                 told = f"All {len(cells)} probes up to stage {self.number} are green."
-                return Outcome("right", self.name, told)
+                return self._noted(Outcome("right", self.name, told))
             told = f"What you named is green. {self.name}.check() runs all of them."
             return Outcome("not yet", self.name, told, (("probes", rows),))
         first, lines = red[0], [("probes", rows)]

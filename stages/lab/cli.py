@@ -115,13 +115,15 @@ def explain(exc: Exception) -> tuple[int, str] | None:
     from stages.lab.matrix import ProbeBroken
     from stages.lab.probes import ProbeError
     from stages.lab.process import ProcessError
+    from stages.lab.progress import ProgressError
     from stages.lab.targets import TargetError
+    from stages.lab.work import WorkError
 
     if isinstance(exc, UsageError | TargetError):
         return WRONG_USAGE, str(exc)
     if isinstance(exc, ProbeError):
         return WRONG_USAGE, str(exc)
-    if isinstance(exc, ProcessError | CommandError):
+    if isinstance(exc, ProcessError | CommandError | ProgressError | WorkError):
         return DISAGREES, str(exc)
     if isinstance(exc, ProbeBroken):
         return DISAGREES, (

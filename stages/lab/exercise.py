@@ -6,7 +6,7 @@ ends with everything that it has started.
 
 import pickle
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import cloudpickle
@@ -25,8 +25,37 @@ class CheckBroken(RuntimeError):
     """A check gave no outcome. The fault is the lab's: it answers, whatever is handed over."""
 
 
+class Exercise:
+    """What every exercise has: its place in the course, three rising hints, and its progress."""
+
+    stem: str
+    name: str
+    minutes: int
+    difficulty: Difficulty
+    hints: tuple[str, str, str]
+    _hinted = 0
+
+    @property
+    def key(self) -> str:
+        """The name under which the progress is kept."""
+        return f"{self.stem}/{self.name}"
+
+    def hint(self, number: int | None = None) -> Text:
+        """Return the next hint, or the one of this number; there are three.
+
+        Raises ValueError for a number that there is not.
+        """
+        self._hinted = min(self._hinted + 1, len(self.hints)) if number is None else number
+        return answers.hint(self.hints, self._hinted)
+
+    def _noted(self, outcome: Outcome) -> Outcome:
+        """Keep that the answer is right; returns the outcome, with what went wrong in that."""
+        told = progress.note(self.key) if outcome.state == "right" else ""
+        return replace(outcome, lines=(*outcome.lines, ("progress", told))) if told else outcome
+
+
 @dataclass
-class Short:
+class Short(Exercise):
     """A short exercise. `check` takes the function or class that the learner has written.
 
     `judge` gets it in a process of its own, and returns one line that says what holds, or raises
@@ -43,12 +72,6 @@ class Short:
     hints: tuple[str, str, str]
     or_else: str
     deadline_s: float = 10.0
-    _hinted: int = field(default=0, repr=False)
-
-    @property
-    def key(self) -> str:
-        """The name under which the progress is kept."""
-        return f"{self.stem}/{self.name}"
 
     def check(self, answer: Any) -> Outcome:
         """Return what the check says: not attempted, not yet and why, or right.
@@ -67,21 +90,7 @@ class Short:
         except (TypeError, AttributeError, pickle.PicklingError) as exc:
             rule = "The check runs in another process: an answer makes for itself what it needs."
             return self._cannot(call, f"{exc}. Probably it uses a variable of the notebook.", rule)
-        outcome = self._examine(pickled)
-        try:
-            if outcome.state == "right":
-                progress.keep(self.key)
-        except progress.ProgressError as exc:
-            return replace(outcome, lines=(*outcome.lines, ("progress", str(exc))))
-        return outcome
-
-    def hint(self, number: int | None = None) -> Text:
-        """Return the next hint, or the one of this number; there are three.
-
-        Raises ValueError for a number that there is not.
-        """
-        self._hinted = min(self._hinted + 1, len(self.hints)) if number is None else number
-        return answers.hint(self.hints, self._hinted)
+        return self._noted(self._examine(pickled))
 
     def solution(self) -> Text:
         """Return our solution, and what else would have been right."""

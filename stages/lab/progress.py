@@ -47,9 +47,24 @@ def keep(key: str) -> None:
         _write([*done, key])
 
 
+def note(key: str) -> str:
+    """Note that an exercise is right; returns what to say when that failed, or nothing."""
+    try:
+        keep(key)
+    except ProgressError as exc:
+        return str(exc)
+    return ""
+
+
 def reset() -> int:
-    """Forget what was right, and nothing else; returns how many exercises that were."""
-    count = len(right()) if path().exists() else 0
+    """Forget what was right, and nothing else; returns how many exercises that were.
+
+    A file that is damaged counts none, and is gone, too.
+    """
+    try:
+        count = len(right())
+    except ProgressError:
+        count = 0
     path().unlink(missing_ok=True)
     return count
 
