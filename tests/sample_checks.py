@@ -26,6 +26,10 @@ async def judge_wait(wait: Any) -> str:
     return "It ended."
 
 
+def judge_eager(double: Any) -> str:
+    return f"21 became {double(21)}."  # no call is named
+
+
 def judge_broken(answer: Any) -> str:
     raise KeyError(f"no judge for {answer}")
 
@@ -48,3 +52,4 @@ doubling = short("doubling", "double", judge_double)
 hasty = short("hasty", "double", judge_double, deadline_s=0.5)
 waiting = short("waiting", "wait", judge_wait, deadline_s=0.5)
 broken = short("broken", "double", judge_broken)
+eager = short("eager", "double", judge_eager)

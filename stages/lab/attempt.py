@@ -69,7 +69,8 @@ def source_of(answer: Any) -> Source:
 
 def is_stub(answer: Any) -> bool:
     """Return whether a function, or each method of a class, still has `...` for its body."""
-    return all(_does_nothing(code) for code in codes(answer))
+    found = codes(answer)
+    return bool(found) and all(map(_does_nothing, found))
 
 
 def _does_nothing(code: CodeType) -> bool:
