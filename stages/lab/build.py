@@ -155,7 +155,8 @@ class Build(Exercise):
         lines += [("got", first.verdict.finding), ("rule", find_probe(first.probe).rule)]
         more = f"python -m stages probe {work.shown(self.path)} {first.probe}"
         lines += [("look", f"{more}    all cases, the timeline, the log")]
-        told = f"{len(red)} of {len(cells)} probes are red."
+        verb = "is" if len(red) == 1 else "are"
+        told = f"{len(red)} of {len(cells)} probes {verb} red."
         return Outcome("not yet", self.name, told, tuple(lines))
 
     def _not_attempted(self, told: str) -> Outcome:

@@ -28,13 +28,13 @@ def put(path: Path, text: str, *, overwrite: bool) -> Path | None:
 
     Raises FileExistsError when there is one and `overwrite` is false, and WorkError.
     """
+    if path.exists() and not overwrite:
+        raise FileExistsError(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = _set_aside(path) if overwrite and path.exists() else None
+        aside = _set_aside(path) if path.exists() else None
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
-    except FileExistsError:
-        raise
     except OSError as exc:
         raise WorkError(
             f"{shown(path)} could not be written: {exc.strerror}. Probably the folder is not "
