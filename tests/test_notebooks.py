@@ -1,0 +1,153 @@
+"""Each notebook has its exercises, as stubs; with the solutions put in, every check is right.
+
+The notebooks as shipped are run by nbval, which holds their checks to "not attempted".
+"""
+
+import ast
+import shutil
+from pathlib import Path
+from typing import Any
+
+import nbclient
+import nbformat
+import pytest
+
+from stages import catalog
+from stages.lab import answers
+from stages.lab.build import Build
+from stages.lab.checks import of_stage
+from stages.lab.exercise import Exercise, Short
+
+ROOT = Path(__file__).parent.parent
+CELL_S = 180  # a build check runs every probe, two at a time: 30 s, and what a busy machine adds
+STEMS = [stage.stem for stage in catalog.STAGES]
+SHORT = [one for stem in STEMS for one in of_stage(stem) if isinstance(one, Short)]
+
+
+def read(stem: str) -> Any:
+    return nbformat.read(ROOT / "notebooks" / f"{stem}.ipynb", as_version=4)  # type: ignore[no-untyped-call]  # it has none
+
+
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def defining(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode:
+    """Return the one cell that defines a function or a class."""
+    (found,) = [
+        cell
+        for cell in code_cells(notebook)
+        for node in ast.parse(cell.source).body
+        if getattr(node, "name", None) == name
+    ]
+    return found
+
+
+def checking(notebook: nbformat.NotebookNode, exercise: Exercise) -> nbformat.NotebookNode:
+    """Return the one cell that checks an exercise."""
+    (found,) = [cell for cell in code_cells(notebook) if f"{exercise.name}.check(" in cell.source]
+    return found
+
+
+def told(cell: nbformat.NotebookNode) -> str:
+    return "".join(output.data["text/plain"] for output in cell.outputs if "data" in output)
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_every_stage_has_two_short_exercises_and_from_the_second_on_a_build(stem: str) -> None:
+    exercises = of_stage(stem)
+
+    assert sum(isinstance(one, Short) for one in exercises) >= 2
+    assert sum(isinstance(one, Build) for one in exercises) == (stem != STEMS[0])
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_a_notebook_has_the_exercises_in_the_order_of_the_list(stem: str) -> None:
+    notebook = read(stem)
+    cells = code_cells(notebook)
+
+    places = [cells.index(checking(notebook, one)) for one in of_stage(stem)]
+
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_a_notebook_as_shipped_says_that_nothing_is_attempted(stem: str) -> None:
+    notebook = read(stem)
+
+    states = {one.name: told(checking(notebook, one)) for one in of_stage(stem)}
+
+    assert all(state.startswith(f"· {name}: not attempted") for name, state in states.items())
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_a_check_cell_offers_hints_and_the_solution(stem: str) -> None:
+    notebook = read(stem)
+
+    for one in of_stage(stem):
+        lines = checking(notebook, one).source.split("\n")
+        assert lines[:2] == [f"# {one.name}.hint()", f"# {one.name}.solution()"]
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_a_notebook_says_the_minutes_and_the_difficulty_of_each_exercise(stem: str) -> None:
+    words = "\n".join(cell.source for cell in read(stem).cells if cell.cell_type == "markdown")
+
+    for one in of_stage(stem):
+        assert f"**{one.minutes} minutes, {one.difficulty}.**" in words
+
+
+@pytest.mark.parametrize("exercise", SHORT, ids=lambda one: one.key)
+def test_a_stub_is_what_the_solution_is_called_and_takes_what_it_takes(exercise: Short) -> None:
+    ours = ast.parse(answers.source(ROOT / "solutions" / f"{exercise.stem}.py", exercise.answer))
+
+    assert signature(ours, exercise.answer) == signature(
+        ast.parse(defining(read(exercise.stem), exercise.answer).source), exercise.answer
+    )
+
+
+def signature(tree: ast.Module, name: str) -> tuple[str, ...]:
+    """Return the kind of a definition and the names that it takes, or the methods that it has."""
+    (node,) = [each for each in tree.body if getattr(each, "name", None) == name]
+    match node:
+        case ast.ClassDef():
+            methods = [each for each in node.body if not isinstance(each, ast.Expr)]
+            return ("class", *(getattr(each, "name", "") for each in methods))
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            return (type(node).__name__, *(each.arg for each in node.args.args))
+    raise AssertionError(node)
+
+
+@pytest.mark.parametrize("exercise", SHORT, ids=lambda one: one.key)
+def test_the_hints_of_an_exercise_differ_and_its_solution_shows_the_answer(exercise: Short) -> None:
+    assert len(set(exercise.hints)) == 3
+    assert f" {exercise.answer}(" in repr(exercise.solution()).replace(":", "(")
+
+
+@pytest.mark.parametrize("stem", STEMS)
+@pytest.mark.timeout(600)
+def test_with_the_solutions_put_in_every_check_is_right(
+    stem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAGES_WORK", str(tmp_path))
+    notebook = read(stem)
+    for one in of_stage(stem):
+        if isinstance(one, Short):
+            path = ROOT / "solutions" / f"{stem}.py"
+            defining(notebook, one.answer).source = answers.source(path, one.answer)
+        if isinstance(one, Build):
+            shutil.copy(ROOT / "stages" / f"{stem}.py", one.path)
+
+    run(notebook)
+
+    states = [told(checking(notebook, one)).split(".")[0] for one in of_stage(stem)]
+    assert states == [f"✓ {one.name}: right" for one in of_stage(stem)]
+
+
+def run(notebook: Any) -> None:
+    nbclient.NotebookClient(
+        notebook,
+        kernel_name="python3",
+        timeout=CELL_S,
+        resources={"metadata": {"path": ROOT / "notebooks"}},
+    ).execute()
