@@ -110,11 +110,16 @@ MAKE_VENV = \
 
 # Only what a reader sees may change in the file, so that its diff shows what changed for the reader.
 define RUN_NOTEBOOKS
+import os
 import pathlib
 import sys
+import tempfile
 
 import nbclient
 import nbformat
+
+scratch = tempfile.TemporaryDirectory()
+os.environ["STAGES_WORK"] = str(pathlib.Path(scratch.name, "work"))  # as in a new checkout
 
 for path in map(pathlib.Path, sys.argv[1:]):
     print(path, flush=True)

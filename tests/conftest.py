@@ -14,8 +14,9 @@ os.environ["OPENAI_BASE_URL"] = "http://127.0.0.1:9/v1"
 os.environ["OPENAI_API_KEY"] = "sk-no-provider"
 
 # No test touches the exercises of whoever runs it; notebooks inherit this, too.
-os.environ["STAGES_WORK"] = tempfile.mkdtemp()
-atexit.register(shutil.rmtree, os.environ["STAGES_WORK"], ignore_errors=True)
+SCRATCH = tempfile.mkdtemp()
+os.environ["STAGES_WORK"] = f"{SCRATCH}/work"
+atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

@@ -21,8 +21,10 @@ TURNS = [
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("STAGES_WORK", str(tmp_path))
-    return tmp_path
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.setenv("STAGES_WORK", str(folder))
+    return folder
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def test_it_starts_with_the_task_and_the_previous_stage(build: Build) -> None:
     told = repr(build.start())
 
     task, _, code = build.path.read_text().partition("\n\n")
-    assert told == f"{build.path} is stage 2, with your task above it. Edit it, then check."
+    assert told == "work/s03.py is stage 2, with your task above it. Edit it, then check."
     assert "#   leave-before-headers\n" in task
     assert "leave-mid-stream" not in task  # stage 2 has it already
     assert code == stage_file("s02_json_safe")
@@ -70,7 +72,7 @@ def test_work_that_is_overwritten_on_demand_is_kept_under_another_name(build: Bu
     assert build.path.read_text() == build.as_started()
     assert build.path.with_name("s03.kept-1.py").read_text() == "first"
     assert build.path.with_name("s03.kept-2.py").read_text() == "second"
-    assert told.endswith(f"Your earlier file is {build.path.with_name('s03.kept-2.py')} now.")
+    assert told.endswith("Your earlier file is work/s03.kept-2.py now.")
 
 
 def test_a_folder_that_cannot_be_written_is_explained(build: Build, folder: Path) -> None:
@@ -85,13 +87,13 @@ def test_without_a_file_it_is_not_attempted(build: Build) -> None:
     outcome = build.check()
 
     assert outcome.state == "not attempted"
-    assert outcome.finding.endswith("Make it: python -m stages exercise 3")
+    assert outcome.finding == "There is no work/s03.py yet: python -m stages exercise 3"
 
 
 def test_a_file_as_it_was_made_is_not_attempted(build: Build) -> None:
     build.start()
 
-    assert repr(build.check()).endswith("s03.py is still as it was made.")
+    assert repr(build.check()) == ("· build: not attempted. work/s03.py is still as it was made.")
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_the_list_has_every_wrong_turn_with_the_probes_that_it_fails(listed: lis
 def test_the_list_says_what_to_type_next(command: Command) -> None:
     out = command().out
 
-    assert "  python -m stages tour      every probe on every stage, and the staircase\n" in out
+    assert "  python -m stages tour        every probe on every stage, and the staircase\n" in out
 
 
 def test_a_pipe_gets_plain_text(command: Command) -> None:

@@ -73,13 +73,13 @@ class Build(Exercise):
         A file that is there is kept, unless `overwrite`: then it gets another name, and stays.
         Raises `work.WorkError` when the file cannot be written.
         """
-        shown, again = work.shown(self.path), f"python -m stages exercise {self.number} --overwrite"
+        file, again = work.named(self.path), f"python -m stages exercise {self.number} --overwrite"
         try:
             aside = work.put(self.path, self.as_started(), overwrite=overwrite)
         except FileExistsError:
-            return _said(f"{shown} is there already and stays as it is. To begin anew: {again}")
-        told = f"{shown} is stage {self.number - 1}, with your task above it. Edit it, then check."
-        kept = "" if aside is None else f" Your earlier file is {work.shown(aside)} now."
+            return _said(f"{file} is there already and stays as it is. To begin anew: {again}")
+        told = f"{file} is stage {self.number - 1}, with your task above it. Edit it, then check."
+        kept = "" if aside is None else f" Your earlier file is {work.named(aside)} now."
         return _said(told + kept)
 
     def check(self, *names: str, on_cell: OnCell = lambda cell: None) -> Outcome:
@@ -95,16 +95,14 @@ class Build(Exercise):
         """Return what can be said without a probe, None for a server that answers."""
         command = f"python -m stages exercise {self.number}"
         if not self.path.is_file():
-            return self._not_attempted(
-                f"There is no {work.shown(self.path)} yet. Make it: {command}"
-            )
+            return self._not_attempted(f"There is no {work.named(self.path)} yet: {command}")
         try:
             text = self.path.read_text(encoding="utf-8")
             compile(text, str(self.path), "exec", dont_inherit=True)
         except (SyntaxError, ValueError, UnicodeDecodeError) as exc:
             return self._failed(*work.why_unreadable(exc))
         if text.strip() == self.as_started().strip():
-            return self._not_attempted(f"{work.shown(self.path)} is still as it was made.")
+            return self._not_attempted(f"{work.named(self.path)} is still as it was made.")
         return asyncio.run(self._first_answer())
 
     def measure(self, names: Sequence[str], on_cell: OnCell) -> Outcome:

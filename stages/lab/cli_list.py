@@ -37,6 +37,8 @@ def stages() -> None:
             f"{PYTHON} run 1": "serve a stage, with a curl line to try",
             f"{PYTHON} probe 1": "what is wrong with a stage, with evidence",
             f"{PYTHON} diff 1 2": "one fix, in colour",
+            f"{PYTHON} exercise 2": "build a stage yourself",
+            f"{PYTHON} progress": "which exercises are right, and which one is next",
             f"{PYTHON} doctor": "is this machine ready?",
             f"{PYTHON} --help": "all commands",
         },

@@ -23,6 +23,11 @@ def shown(path: Path) -> str:
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
+def named(path: Path) -> str:
+    """Return the folder and the name of a learner's file: `work/s03.py`, wherever the folder is."""
+    return str(path.relative_to(progress.folder().parent))
+
+
 def put(path: Path, text: str, *, overwrite: bool) -> Path | None:
     """Write a file that is not there yet; returns where one that was there has gone, if any.
 
