@@ -143,7 +143,7 @@ class Race:
         self.value: object = None
         self.raised: BaseException | None = None
         self.still: list[str] = []
-        self.strays = 0
+        self.strays = ""
 
     def not_yet(self, got: str, rule: str = "", expected: str = "") -> NotYet:
         """Return what does not hold, with the moments of this case."""
@@ -214,7 +214,7 @@ class Race:
             how = "was cancelled, and still cleans up" if still.cancelled else "still runs"
             raise self.not_yet(f"the end, but {still.name} {how}", ENDED)
         if self.strays:
-            raise self.not_yet(f"the end, but {self.strays} tasks of yours still run", ENDED)
+            raise self.not_yet(f"the end, but {self.strays}", ENDED)
         for side in self.sides.values():
             if side.begun > 1:
                 raise self.not_yet(f"{side.name} was called {side.begun} times", FIRST, "one call")
@@ -227,6 +227,7 @@ class Race:
 
 async def hold(unless_left: Any, case: Case, *, look: bool = False) -> None:
     """Run a case; raises NotYet. With `look`, see first whether anything computes meanwhile."""
+    turns.keep_quiet()
     race = Race(case)
     with calling(race.called, case.expected, case.rule):
         task = asyncio.create_task(race.run(unless_left))

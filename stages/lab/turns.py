@@ -22,6 +22,11 @@ async def until(holds: Callable[[], bool]) -> bool:
     return holds()
 
 
+async def settle() -> None:
+    """Let the event loop turn until what can go on has gone on."""
+    await until(lambda: False)
+
+
 async def clean_up() -> None:
     """Take a few turns, as the close of a connection does."""
     for _ in range(CLEANUP_TURNS):
@@ -35,7 +40,15 @@ async def is_busy() -> bool:
     return time.process_time() - before_s > BUSY_S
 
 
-def strays(before: set["asyncio.Task[object]"]) -> int:
-    """Return how many tasks run that were not there before, without the one that asks."""
+def keep_quiet() -> None:
+    """Keep the event loop from printing what is left behind: a check says it, without addresses."""
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+
+
+def strays(before: set["asyncio.Task[object]"]) -> str:
+    """Say how many tasks run that were not there before, without the one that asks; or nothing."""
     current = asyncio.current_task()
-    return sum(task is not current for task in asyncio.all_tasks() - before)
+    count = sum(task is not current for task in asyncio.all_tasks() - before)
+    if not count:
+        return ""
+    return "a task of yours still runs" if count == 1 else f"{count} tasks of yours still run"
