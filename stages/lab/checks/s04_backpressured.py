@@ -9,6 +9,7 @@ from stages.lab.attempt import calling, now, show, standing
 from stages.lab.build import Build
 from stages.lab.exercise import Short
 from stages.lab.outcome import NotYet
+from stages.lab.relay_cases import CASES
 
 STEM = "s04_backpressured"
 
@@ -36,9 +37,9 @@ LATER = ("in the same turn", "one turn later", "two turns later", "three turns l
 
 async def judge_controller(relay: Any) -> str:
     """Play every case."""
-    for case in relays.CASES:
+    for case in CASES:
         await relays.hold(relay, case)
-    return f"All {len(relays.CASES)} streams came whole and in order, and nothing was left running."
+    return f"All {len(CASES)} streams came whole and in order, and nothing was left running."
 
 
 controller = Short(
@@ -81,7 +82,7 @@ class Case:
     left: tuple[str | None, ...] = ()
 
 
-CASES = (
+QUEUES = (
     Case("one item", ("a",), ("a", False), JOINED),
     Case("three items", ("a", "b", "c"), ("abc", False), JOINED),
     Case("the end behind the text", ("a", "b", None), ("ab", True), END),
@@ -95,14 +96,14 @@ CASES = (
 
 async def judge_drain(drain: Any) -> str:
     """Look at what it returns, then at how it waits, then at what a cancellation takes with it."""
-    for case in CASES:
+    for case in QUEUES:
         await _returns(drain, case)
     await _waits(drain)
     await _is_cancelled(drain)
     for after in range(len(LATER)):
         await _is_cancelled_late(drain, after)
     await _a_producer_beside(drain)
-    return f"All {len(CASES)} queues became one text each, and no cancellation lost an item."
+    return f"All {len(QUEUES)} queues became one text each, and no cancellation lost an item."
 
 
 async def _returns(drain: Any, case: Case) -> None:
