@@ -25,7 +25,7 @@ STAMP = (b"x-served-by", b"stages")
 
 async def race_stub(call: Call, left: Call) -> Any:
     """Return what call returns, or None when left returns first; the loser has ended."""
-    ...  # noqa: PIE790  # the stub of the notebook
+    ...  # the stub of the notebook
 
 
 async def one_after_the_other(call: Call, left: Call) -> Any:

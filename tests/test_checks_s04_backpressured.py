@@ -19,7 +19,7 @@ Upstream = AsyncGenerator[str, None]
 
 async def relay_stub(upstream: Upstream, size: int) -> Any:
     """Yield every token of upstream in order; read ahead at most size tokens and one."""
-    ...  # noqa: PIE790  # the stub of the notebook
+    ...  # the stub of the notebook
 
 
 async def puts_and_yields(upstream: Upstream, size: int) -> AsyncIterator[str]:
@@ -323,7 +323,7 @@ Queue = asyncio.Queue[str | None]
 
 async def drain_stub(queue: Queue) -> Any:
     """Wait for one item, then take what is there; return the text, and whether None was met."""
-    ...  # noqa: PIE790  # the stub of the notebook
+    ...  # the stub of the notebook
 
 
 async def blocks_for_the_next(queue: Queue) -> tuple[str, bool]:

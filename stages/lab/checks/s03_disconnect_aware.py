@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from stages.lab import races, stamps
 from stages.lab.build import Build
+from stages.lab.checks import s03_races as races
+from stages.lab.checks import s03_stamps as stamps
 from stages.lab.exercise import Short
 
 STEM = "s03_disconnect_aware"
@@ -58,8 +59,21 @@ middleware = Short(
     minutes=20,
     difficulty="medium",
     judge=judge_middleware,
-    hints=("", "", ""),
-    or_else="",
+    hints=(
+        "An ASGI app is called once for each request, with three things: `scope`, `receive`, "
+        "`send`. A header is sent in one message only. Which of the three has to be another one "
+        "for the app inside, and which two can be handed on as they are?",
+        "Write an inner `async def stamped(message)` and hand it on in place of `send`. It looks "
+        "at `message['type']`: `http.response.start` is the one with the status and the headers, "
+        "a list of pairs of bytes, which may be left out. All the others go on as they are, at "
+        "once. `scope['type']` says whether it is HTTP at all.",
+        "`headers = [*message.get('headers', ()), (b'x-served-by', b'stages')]`, then "
+        "`message = {**message, 'headers': headers}`, then `await send(message)`. At the end "
+        "`await self.app(scope, receive, stamped if scope['type'] == 'http' else send)`.",
+    ),
+    or_else="Right, too: `starlette.datastructures.MutableHeaders(scope=message)` and its "
+    "`append`, which changes the message in place. Its `[...] =` would replace a header of this "
+    "name that the app has set.",
     deadline_s=40.0,  # a server starts in 1 s; on a busy machine it takes ten times that
 )
 

@@ -4,12 +4,13 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from stages.lab import relays, turns
 from stages.lab.attempt import calling, now, show, standing
 from stages.lab.build import Build
+from stages.lab.checks import s04_relays as relays
+from stages.lab.checks import turns
+from stages.lab.checks.s04_relay_cases import CASES
 from stages.lab.exercise import Short
 from stages.lab.outcome import NotYet
-from stages.lab.relay_cases import CASES
 
 STEM = "s04_backpressured"
 

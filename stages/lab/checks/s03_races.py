@@ -10,8 +10,8 @@ from typing import Any
 
 import anyio
 
-from stages.lab import turns
 from stages.lab.attempt import calling, failed, now, show
+from stages.lab.checks import turns
 from stages.lab.outcome import NotYet
 
 TASKS = "https://docs.python.org/3/library/asyncio-task.html"

@@ -10,10 +10,9 @@ from typing import Any
 
 import anyio
 
-from stages.lab import turns
 from stages.lab.attempt import calling, failed, line_of, show, standing
-from stages.lab.outcome import NotYet
-from stages.lab.relay_cases import (
+from stages.lab.checks import turns
+from stages.lab.checks.s04_relay_cases import (
     AHEAD,
     CLOSE,
     CLOSED,
@@ -24,6 +23,7 @@ from stages.lab.relay_cases import (
     NOT_OURS,
     Case,
 )
+from stages.lab.outcome import NotYet
 
 HANG_S = 3.0  # a case takes milliseconds; the rest is for a busy machine
 MOMENTS = 12  # in a message, the last ones

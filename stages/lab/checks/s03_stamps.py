@@ -12,11 +12,11 @@ import websockets
 
 from stages.lab import attempt
 from stages.lab.attempt import calling, now, show
+from stages.lab.checks.s03_stamped import ANSWER_FILE, PURPOSE
 from stages.lab.clients import Client
 from stages.lab.outcome import NotYet
 from stages.lab.process import Process, ProcessError
 from stages.lab.serve import serve
-from stages.lab.stamped import ANSWER_FILE, PURPOSE
 from stages.lab.work import RAISED
 
 READ_S = 3.0  # an answer takes milliseconds; the rest is for a busy machine
@@ -145,7 +145,7 @@ def serve_behind(answer: Any, folder: str) -> Process:
     file = Path(folder, "answer.pickle")
     file.write_bytes(cloudpickle.dumps(answer))
     env = {ANSWER_FILE: str(file)}
-    return serve("stages.lab.stamped:app", "", env=env, grace_s=END_S, must_end=False)
+    return serve("stages.lab.checks.s03_stamped:app", "", env=env, grace_s=END_S, must_end=False)
 
 
 async def with_server(answer: Any, look: Callable[[Stamped], Awaitable[None]]) -> None:

@@ -1,4 +1,4 @@
-"""A small app behind a learner's middleware, for the check of it: `uvicorn stages.lab.stamped:app`.
+"""A small app behind a learner's middleware, for the check of it.
 
 The pickled class is in the file that ANSWER_FILE names. What the app does at a path is what a check
 asks for; `/saw` tells what the app has seen.
