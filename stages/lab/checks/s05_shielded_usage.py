@@ -1,12 +1,105 @@
 """The exercises of s05."""
 
+from typing import Any
+
 from stages.lab.build import Build
+from stages.lab.checks.s05_drains import DRAINS, Drained
+from stages.lab.checks.s05_writes import RESTED, WAKE_UPS, WRITES, Counted, Trial
+from stages.lab.exercise import Short
+
+
+async def judge_finish(finish: Any) -> str:
+    """Cancel in all ways what awaits `finish`, and see what becomes of the write."""
+    for case in WRITES:
+        await Trial(case).run(finish)
+    counted: list[Counted] = []
+
+    async def counting(write: Any, limit_s: float) -> Any:
+        counted.append(Counted(finish(write, limit_s)))
+        return await counted[0]
+
+    trial = Trial(next(case for case in WRITES if case.cancelled == "the scope"))
+    await trial.run(counting)
+    if counted[0].wake_ups > WAKE_UPS:
+        got = f"finish was woken up more than {WAKE_UPS} times while it waited for one write"
+        raise trial.not_yet(got, rule=RESTED)
+    return f"All {len(WRITES)} cases hold, and finish rests while it waits."
+
+
+async def judge_drain(drain: Any) -> str:
+    """Hand over tasks of all kinds, and see what has become of them when `drain` is over."""
+    for case in DRAINS:
+        await Drained(case).run(drain)
+    tasks = sum(len(case.tasks) for case in DRAINS)
+    return f"All {len(DRAINS)} cases hold, with {tasks} tasks."
+
+
+finished_write = Short(
+    stem="s05_shielded_usage",
+    name="finished_write",
+    answer="finish",
+    minutes=25,
+    difficulty="hard",
+    judge=judge_finish,
+    hints=(
+        "There are two kinds of cancellation, and one mechanism holds only one of them. Look at "
+        "the table of part 4: which ways have a yes for the row, and who could wait for it there?",
+        "Let the write run in a task of its own (asyncio.create_task), with asyncio.timeout inside "
+        "it. Wait for it with asyncio.wait, which does not cancel what it waits for, and do so in "
+        "anyio.CancelScope(shield=True). task.cancel() still gets in there, once for each call.",
+        "with anyio.CancelScope(shield=True): while not task.done(): try: await "
+        "asyncio.wait({task}); except asyncio.CancelledError as exc: cancelled = exc. Behind it, "
+        "raise what you have caught, or return the task's result: True, or False for an Exception.",
+    ),
+    or_else=(
+        "`asyncio.shield(task)` in place of `asyncio.wait` is right, too, and so is "
+        "`anyio.fail_after` in place of `asyncio.timeout`. Without `task.cancel()` in the world, "
+        "`with anyio.fail_after(limit_s, shield=True): await write()` would do: stage 5 writes so."
+    ),
+)
+
+drained_shutdown = Short(
+    stem="s05_shielded_usage",
+    name="drained_shutdown",
+    answer="drain",
+    minutes=20,
+    difficulty="medium",
+    judge=judge_drain,
+    hints=(
+        "Three steps: wait for all of them with one limit, cancel those that are left, and wait "
+        "again until these have ended. What does each step do when the set gets smaller meanwhile?",
+        "asyncio.wait(tasks, timeout=…) returns (done, pending), raises nothing of the tasks and "
+        "cancels none. asyncio.gather(*tasks, return_exceptions=True) waits for tasks that are "
+        "cancelled, and fetches what they raise. A try and finally holds for a second signal.",
+        "waiting = set(tasks); return (0, 0) if it is empty. try: done, left = await "
+        "asyncio.wait(waiting, timeout=limit_s), finally: cancel each of waiting (for one that is "
+        "done it does nothing). Then await the gather over waiting, and return the two lengths.",
+    ),
+    or_else=(
+        "A second `asyncio.wait` in place of the `gather` is right, too, when each task is asked "
+        "for its `exception()` afterwards, unless it was cancelled."
+    ),
+)
 
 build = Build(
     number=5,
-    minutes=60,
+    minutes=90,
     difficulty="hard",
-    hints=("to be written", "to be written", "to be written"),
+    hints=(
+        "Look at where `slots.release()` stands: in `opened`, the dependency. There every stream "
+        "comes by once, on every path, when its outcome is known, and nothing is cancelled. The "
+        "row begins where the slot is taken, and ends where it is given back.",
+        "SQLAlchemy: `create_async_engine(DATABASE_URL)` and `async with engine.begin() as "
+        "connection` for each statement, never for a stream. anyio: `fail_after(WRITE_S, "
+        "shield=True)` around it, and `except Exception` around that. sse-starlette: "
+        "`shutdown_event` and `shutdown_grace_period` of EventSourceResponse. FastAPI: "
+        "`lifespan`, behind its `yield`.",
+        "`opened`: take the slot, `await record.admit()` (an INSERT with status `streaming`), "
+        "try: as before; except asyncio.CancelledError: the outcome is `server_stopped`, raise; "
+        "finally: `await record.finish()` (an UPDATE), then release the slot. `lifespan`: create "
+        "the table; yield; with anyio.move_on_after(DRAIN_S): acquire every slot. A task beside "
+        "`read` waits for the `shutdown_event` and ends the backlog.",
+    ),
 )
 
-EXERCISES = (build,)
+EXERCISES = (finished_write, drained_shutdown, build)
