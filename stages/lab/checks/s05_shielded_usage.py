@@ -53,8 +53,9 @@ finished_write = Short(
     ),
     or_else=(
         "`asyncio.shield(task)` in place of `asyncio.wait` is right, too, and so is "
-        "`anyio.fail_after` in place of `asyncio.timeout`. Without `task.cancel()` in the world, "
-        "`with anyio.fail_after(limit_s, shield=True): await write()` would do: stage 5 writes so."
+        "`anyio.fail_after` in place of `asyncio.timeout`. Against a cancelled scope alone, "
+        "`with anyio.fail_after(limit_s, shield=True): await write()` would do. Stage 5 writes so: "
+        "there a `task.cancel()` in the middle of a write costs the row."
     ),
 )
 
