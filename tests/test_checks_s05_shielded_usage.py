@@ -243,6 +243,7 @@ async def live_set(tasks: Tasks, limit_s: float) -> tuple[int, int]:
     finished = 0
     for task in tasks:
         await asyncio.wait({task}, timeout=limit_s)
+        await asyncio.gather(task, return_exceptions=True)
         finished += 1
     return finished, 0
 
@@ -323,7 +324,7 @@ WRONG_DRAINS = [
     (left_running, "drain returns (1, 1), and 1 task still runs"),
     (cancelled_and_left, "it has tidied up. Await it"),
     (limit_for_each, "nothing, 3 s later"),
-    (wait_for_gather_of_all, "however it ends then"),
+    (wait_for_gather_of_all, "counts as cancelled, however it ends"),
     (never_asked, "never retrieved"),
     (deaf_to_a_second_signal, "drain raises CancelledError, and 2 tasks still run"),
     (second_signal_swallowed, "the cancellation is swallowed"),

@@ -302,11 +302,11 @@ class NotAsync(Base):
 WRONG_GAUGES = [
     (NotAsync, "async with"),
     (LikeAHandler, "the gauge says 0 while 1 run"),
-    (NeverRefuses, "4 streams run, where 3 may"),
+    (NeverRefuses, "got       4 streams run, where 3 may"),
     (Waits, "it waits for a slot"),
     (CountedBeforeTheRefusal, "the gauge says 4 while 3 run"),
     (RefusedInTheTry, "the gauge says 2 while 3 run"),
-    (RefusedGivesASlotBack, "4 streams run, where 3 may"),
+    (RefusedGivesASlotBack, "a refusal gave a slot back"),
     (NoFinally, "each of 3 fails"),
     (CountedTwice, "One inc has one dec"),
     (Swallows, "what the body raised is swallowed"),

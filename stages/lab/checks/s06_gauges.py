@@ -139,7 +139,9 @@ class Owner:
         except anyio.WouldBlock:
             self.see("one more is refused")
         else:
-            raise self.not_yet(f"{LIMIT + 1} streams run, where {LIMIT} may")
+            before = any("refused" in moment for moment in self.moments)
+            why = "a refusal gave a slot back: " if before else ""
+            raise self.not_yet(f"{why}{LIMIT + 1} streams run, where {LIMIT} may")
 
     async def afterwards(self) -> None:
         """See that the gauge is at zero, and every slot free."""
