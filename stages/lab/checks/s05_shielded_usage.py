@@ -7,6 +7,43 @@ from stages.lab.checks.s05_drains import DRAINS, Drained
 from stages.lab.checks.s05_writes import RESTED, WAKE_UPS, WRITES, Counted, Trial
 from stages.lab.exercise import Short
 
+FINISH = """The shape, with `writing` as the task:
+
+    with anyio.CancelScope(shield=True):
+        while not writing.done():
+            try:
+                await asyncio.wait({writing})
+            except asyncio.CancelledError as exc:
+                cancelled = exc
+    # then raise what was caught, or return the result of the task"""
+
+DRAIN = """The shape:
+
+    waiting = set(tasks)
+    try:
+        done, left = await asyncio.wait(waiting, timeout=limit_s)
+    finally:
+        ...  # cancel each of waiting: it does nothing to one that is done
+    # then gather all of them, and count; and what does a wait say of an empty set?"""
+
+BUILD = """The shape:
+
+    # opened
+    slots.acquire_nowait()
+    try:
+        await record.admit()  # INSERT, with status 'streaming'
+        ...  # as before, and a task beside read that waits for the shutdown_event
+    except asyncio.CancelledError:
+        record.outcome = "server_stopped"
+        raise
+    finally:
+        await record.finish()  # UPDATE, bounded
+        slots.release()
+
+    # lifespan, behind its yield
+    with anyio.move_on_after(DRAIN_S):
+        ...  # take every slot: each comes back when its row is final"""
+
 
 async def judge_finish(finish: Any) -> str:
     """Cancel in all ways what awaits `finish`, and see what becomes of the write."""
@@ -44,12 +81,10 @@ finished_write = Short(
     hints=(
         "There are two kinds of cancellation, and one mechanism holds only one of them. Look at "
         "the table of part 4: which ways have a yes for the row, and who could wait for it there?",
-        "Let the write run in a task of its own (asyncio.create_task), with asyncio.timeout inside "
-        "it. Wait for it with asyncio.wait, which does not cancel what it waits for, and do so in "
-        "anyio.CancelScope(shield=True). task.cancel() still gets in there, once for each call.",
-        "with anyio.CancelScope(shield=True): while not task.done(): try: await "
-        "asyncio.wait({task}); except asyncio.CancelledError as exc: cancelled = exc. Behind it, "
-        "raise what you have caught, or return the task's result: True, or False for an Exception.",
+        "Let the write run in a task of its own, `asyncio.create_task`, with `asyncio.timeout` "
+        "inside it. Wait for it with `asyncio.wait`, which does not cancel what it waits for, in "
+        "`anyio.CancelScope(shield=True)`. `task.cancel()` still gets in, once for each call.",
+        FINISH,
     ),
     or_else=(
         "`asyncio.shield(task)` in place of `asyncio.wait` is right, too, and so is "
@@ -69,12 +104,10 @@ drained_shutdown = Short(
     hints=(
         "Three steps: wait for all of them with one limit, cancel those that are left, and wait "
         "again until these have ended. What does each step do when the set gets smaller meanwhile?",
-        "asyncio.wait(tasks, timeout=…) returns (done, pending), raises nothing of the tasks and "
-        "cancels none. asyncio.gather(*tasks, return_exceptions=True) waits for tasks that are "
-        "cancelled, and fetches what they raise. A try and finally holds for a second signal.",
-        "waiting = set(tasks); return (0, 0) if it is empty. try: done, left = await "
-        "asyncio.wait(waiting, timeout=limit_s), finally: cancel each of waiting (for one that is "
-        "done it does nothing). Then await the gather over waiting, and return the two lengths.",
+        "`asyncio.wait(tasks, timeout=…)` returns two sets, raises nothing of the tasks, cancels "
+        "none. `asyncio.gather(*tasks, return_exceptions=True)` waits for tasks that were "
+        "cancelled, too, and fetches what they raise. A `finally` also sees a second signal.",
+        DRAIN,
     ),
     or_else=(
         "A second `asyncio.wait` in place of the `gather` is right, too, when each task is asked "
@@ -93,13 +126,9 @@ build = Build(
         "SQLAlchemy: `create_async_engine(DATABASE_URL)` and `async with engine.begin() as "
         "connection` for each statement, never for a stream. anyio: `fail_after(WRITE_S, "
         "shield=True)` around it, and `except Exception` around that. sse-starlette: "
-        "`shutdown_event` and `shutdown_grace_period` of EventSourceResponse. FastAPI: "
+        "`shutdown_event` and `shutdown_grace_period` of `EventSourceResponse`. FastAPI: "
         "`lifespan`, behind its `yield`.",
-        "`opened`: take the slot, `await record.admit()` (an INSERT with status `streaming`), "
-        "try: as before; except asyncio.CancelledError: the outcome is `server_stopped`, raise; "
-        "finally: `await record.finish()` (an UPDATE), then release the slot. `lifespan`: create "
-        "the table; yield; with anyio.move_on_after(DRAIN_S): acquire every slot. A task beside "
-        "`read` waits for the `shutdown_event` and ends the backlog.",
+        BUILD,
     ),
 )
 

@@ -51,6 +51,38 @@ TIMED: tuple[tuple[float, Tokens, Times, str], ...] = (
     (8.0, [(9.0 + i / 64, "x") for i in range(1000)], (1.0, 1 / 64, [1 / 64] * 999), ""),
 )
 
+TIMES = """The shape:
+
+    times = [at_s for at_s, text in tokens if text]
+    itl_s = [later - earlier for earlier, later in pairwise(times)]
+    # the other two: a value where there are times enough, else None"""
+
+OWNER = """The shape of `admitted`:
+
+    self.slots.acquire_nowait()  # the refusal, before anything is counted
+    self.gauge.inc()
+    try:
+        yield
+    finally:
+        ...  # what gives both back"""
+
+BUILD = """The shape:
+
+    # opened
+    slots.acquire_nowait()
+    IN_FLIGHT.inc()
+    try:
+        ...  # as before
+    finally:
+        record.count()  # the outcome, the duration, the tokens
+        await record.finish()
+        IN_FLIGHT.dec()
+        slots.release()
+
+    # events
+    yield event("token", index=record.events, text=text)
+    record.sent()  # reads the clock; the first of them against the acceptance"""
+
 
 def judge_latencies(latencies: Any) -> str:
     """Hand over streams of all kinds, and compare each of the three values."""
@@ -110,12 +142,10 @@ timing = Short(
     judge=judge_latencies,
     hints=(
         "First leave out what is no token. What is left are n moments, and all three values come "
-        "from them and from start_s. Which of the values need one moment, and which need two?",
-        "itertools.pairwise gives the neighbours: for n moments there are n − 1 pairs. A list "
-        "without an element is false, and so is a time of 0.0: test the list, not the time.",
-        "times = [at_s for at_s, text in tokens if text]; itl_s = [b - a for a, b in "
-        "pairwise(times)]; ttft_s = times[0] - start_s if times else None; tpot_s = (times[-1] - "
-        "times[0]) / len(itl_s) if itl_s else None.",
+        "from them and from `start_s`. Which of the values need one moment, and which need two?",
+        "`itertools.pairwise` gives the neighbours: for n moments there are n − 1 pairs. A list "
+        "without an element is false, and so is a time of 0.0: ask the list, not the time.",
+        TIMES,
     ),
     or_else="`sum(itl_s) / len(itl_s)` is right for `tpot_s`, too: the gaps make up last − first.",
 )
@@ -129,13 +159,12 @@ gauge_owner = Short(
     judge=judge_streams,
     hints=(
         "The slot has an owner already: what takes it and what gives it back stand in one "
-        "function. Where in there do inc and dec stand, so that neither can happen without the "
-        "other, whatever the stream raises?",
-        "anyio.Semaphore(limit) has acquire_nowait, which raises anyio.WouldBlock, and release. "
-        "In an asynccontextmanager the body of the async with runs at the yield: what it raises "
-        "comes out there, also a cancellation. Await nothing on the way to it, or behind it.",
-        "self.slots.acquire_nowait(); self.gauge.inc(); try: yield; finally: self.gauge.dec(); "
-        "self.slots.release(). The refusal comes first, and is not inside the try.",
+        "function. Where in there do `inc` and `dec` stand, so that neither can happen without "
+        "the other, whatever the stream raises?",
+        "`anyio.Semaphore(limit)` has `acquire_nowait`, which raises `anyio.WouldBlock`, and "
+        "`release`. In an `asynccontextmanager` the body of the `async with` runs at the `yield`: "
+        "what it raises comes out there, also a cancellation. Await nothing before or behind it.",
+        OWNER,
     ),
     or_else=(
         "A counter of your own in place of the semaphore is right, too, and so is a class with "
@@ -152,14 +181,12 @@ build = Build(
         "Look at `opened` and its `finally`: every stream comes by there once, with its outcome "
         "known, and the slot is taken and given back there. For the time of the first token, look "
         "at `events`: what does a generator know when it goes on after its `yield`?",
-        "prometheus_client: Counter, Gauge and Histogram at module level, and `generate_latest` "
-        "behind GET /metrics. contextvars: one ContextVar for the id, set by a middleware that is "
-        "plain ASGI and wraps `send` to add the header to `http.response.start`. For the log: "
-        "type(exc).__name__ and status_code, never str(exc) and never exc_info.",
-        "`opened`: take the slot, IN_FLIGHT.inc(), try: as before; finally: record.count(), await "
-        "record.finish(), IN_FLIGHT.dec(), release the slot. `events`: yield the token, then "
-        "record.sent(), which reads the clock and observes the first one against start_s. "
-        "`record.count` increments the outcome and the tokens, and observes the duration.",
+        "prometheus_client: `Counter`, `Gauge` and `Histogram` at module level, and "
+        "`generate_latest` behind GET /metrics. contextvars: one `ContextVar` for the id, set by a "
+        "middleware that is plain ASGI and wraps `send` to add the header to "
+        "`http.response.start`. For the log: `type(exc).__name__` and `status_code`, never "
+        "`str(exc)` and never `exc_info`.",
+        BUILD,
     ),
 )
 
