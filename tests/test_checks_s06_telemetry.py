@@ -291,6 +291,31 @@ class SwallowsAll(Base):
             self.slots.release()
 
 
+class InATaskGroup(Base):
+    @asynccontextmanager
+    async def admitted(self) -> AsyncIterator[None]:
+        self.slots.acquire_nowait()
+        with self.gauge.track_inprogress():
+            try:
+                async with anyio.create_task_group():
+                    yield
+            finally:
+                self.slots.release()
+
+
+class SlotsOfTheClass(Base):
+    shared = anyio.Semaphore(3)
+
+    @asynccontextmanager
+    async def admitted(self) -> AsyncIterator[None]:
+        self.shared.acquire_nowait()
+        with self.gauge.track_inprogress():
+            try:
+                yield
+            finally:
+                self.shared.release()
+
+
 class NotAsync(Base):
     @contextmanager
     def admitted(self) -> Iterator[None]:
@@ -315,6 +340,8 @@ WRONG_GAUGES = [
     (SwallowsAll, "what the body raised is swallowed"),
     (AwaitsBeforeTheDec, "count first, then await"),
     (AwaitsBeforeTheTry, "while it enters"),
+    (InATaskGroup, "ExceptionGroup comes out"),
+    (SlotsOfTheClass, "Each Streams has slots of its own"),
 ]
 
 

@@ -42,8 +42,8 @@ PASSED_ON = (
     f"(asyncio, Task Cancellation: {PYTHON}#task-cancellation)."
 )
 RESTED = (
-    "In a cancelled scope an await is cancelled again and again: a loop around it gives the event "
-    f"loop no rest (anyio, Cancellation: {ANYIO})."
+    "Wait once for the end of a task. In a loop that asks again and again, or that is cancelled "
+    f"again and again in a cancelled scope, the event loop gets no rest (anyio: {ANYIO})."
 )
 
 Cancelled = Literal["", "the scope, before", "the scope", "the task", "the task, twice"]

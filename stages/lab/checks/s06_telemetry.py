@@ -5,7 +5,8 @@ from typing import Any
 
 from stages.lab.attempt import calling, show
 from stages.lab.build import Build
-from stages.lab.checks.s06_gauges import CASES, STORM, run, storm
+from stages.lab.checks.s06_gauges import CASES, STORM
+from stages.lab.checks.s06_streams import apart, run, storm
 from stages.lab.exercise import Short
 from stages.lab.outcome import NotYet
 
@@ -129,8 +130,9 @@ async def judge_streams(streams: Any) -> str:
     """Have streams admitted, refused and ended in all ways, and read the gauge each time."""
     for case in CASES:
         await run(streams, case)
+    await apart(streams)
     await storm(streams)
-    return f"All {len(CASES)} cases hold, and the gauge is 0 after {STORM} more streams."
+    return f"All {len(CASES) + 1} cases hold, and the gauge is 0 after {STORM} more streams."
 
 
 timing = Short(
