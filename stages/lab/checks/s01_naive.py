@@ -1,6 +1,5 @@
 """The exercises of s01: read an event stream, and break one."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -11,6 +10,7 @@ from stages.lab.attempt import calling, caret, show
 from stages.lab.bench import Bench
 from stages.lab.checks.s01_attacks import CHANNEL, GOALS, on_the_wire, reading
 from stages.lab.checks.s01_streams import STREAMS, Stream
+from stages.lab.checks.values import plain
 from stages.lab.exercise import Short
 from stages.lab.outcome import NotYet
 from stages.lab.script import Script
@@ -134,11 +134,6 @@ def _cut(chunks: Sequence[bytes], size: int) -> Iterator[bytes]:
         size -= len(chunk)
         if size <= 0:
             return
-
-
-def plain(value: object) -> str:
-    """Return a value for a message, without the addresses in it: they differ from run to run."""
-    return re.sub(r" at 0x[0-9A-Fa-f]+", "", show(value))
 
 
 parser = Short(
