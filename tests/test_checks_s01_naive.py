@@ -174,6 +174,10 @@ def removes_every_bom(chunks: Iterable[bytes]) -> Events:
     return read_lines(line.lstrip("\ufeff") for line in keeps_lines(chunks))
 
 
+def removes_a_late_bom(chunks: Iterable[bytes]) -> Events:
+    return parse([b"".join(chunks).lstrip(b"\r\n")])
+
+
 def keeps_lines(chunks: Iterable[bytes]) -> list[str]:
     return re.split("\r\n|\r|\n", b"".join(chunks).decode("utf-8", "replace"))[:-1]
 
@@ -265,6 +269,7 @@ WRONG_PARSERS: list[tuple[Callable[..., Any], list[str]]] = [
     (splits_as_python_does, ["'a'", "\\u2028b", "nothing else does"]),
     (keeps_the_bom, ["no event", "\\xef\\xbb\\xbfdata: a", "One byte order mark"]),
     (removes_every_bom, ["'a'", "event 1 is ('message', 'b', '')", "and no other"]),
+    (removes_a_late_bom, ["parse([b'\\n\\xef\\xbb\\xbfdata: a", "and no other"]),
     (is_strict, ["UnicodeDecodeError", "line ", "becomes U+FFFD"]),
     (reads_each_chunk, ["[b'data: a', b'b\\n', b'', b'\\ndata: c", "goes on in the next one"]),
     (normalizes_each_chunk, ["[b'data: a\\r', b'\\ndata: b", "also in two chunks"]),

@@ -86,8 +86,9 @@ WHOLE: dict[bytes, tuple[list[Event], str]] = {
     b"event: a\nevent\ndata: b\n\n": (texts("b"), TYPE),
     b"\n\ndata: a\n\n\n\n": (texts("a"), EMPTY),
     b"data\n\n": (texts(""), EMPTY),
-    # The standard: events of empty lines, and one that does not end.
+    # The standard: events of empty lines, with a last block that does not end, and one that does.
     b"data\n\ndata\ndata\n\ndata:": (texts("", "\n"), LAST_LF),
+    b"data\n\ndata\ndata\n\ndata:\n\n": (texts("", "\n", ""), LAST_LF),
     b"data: a\ndata:\ndata:\n\n": (texts("a\n\n"), LAST_LF),
     b"id: 1\ndata: a\n\ndata: b\n\nid: 2\ndata: c\n\n": (
         [("message", "a", "1"), ("message", "b", "1"), ("message", "c", "2")],
@@ -115,6 +116,7 @@ WHOLE: dict[bytes, tuple[list[Event], str]] = {
     "event: é\ndata: \N{GRINNING FACE}\n\n".encode(): ([("é", "\N{GRINNING FACE}", "")], DECODE),
     b"\xef\xbb\xbfdata: a\n\n": (texts("a"), BOM),
     b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\ndata: b\n\n": (texts("b"), BOM),
+    b"\n\xef\xbb\xbfdata: a\n\ndata: b\n\n": (texts("b"), BOM),
     b"data: \xef\xbb\xbfa\n\n\xef\xbb\xbfdata: b\n\n": (texts("\ufeffa"), BOM),
     b"data: a\xffb\n\n": (texts("a\ufffdb"), BROKEN),
     b"data: \xe2\x80\n\ndata: b\n\n": (texts("\ufffd", "b"), BROKEN),

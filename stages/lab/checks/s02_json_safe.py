@@ -5,7 +5,7 @@ from typing import Any
 
 from stages.lab.attempt import calling
 from stages.lab.build import Build
-from stages.lab.checks import s02_events, s02_failures
+from stages.lab.checks import s02_events
 from stages.lab.checks.values import plain
 from stages.lab.exercise import Short
 from stages.lab.outcome import NotYet
@@ -64,6 +64,8 @@ encoder = Short(
 
 async def judge_statuses(answer_for: Callable[[BaseException], Any]) -> str:
     """Have the real SDK fail in every way, and hand over what it raises."""
+    from stages.lab.checks import s02_failures  # loads the SDK: 0.6 s, and only this check needs it
+
     failures = await s02_failures.failures()
     for case, exc in zip(s02_failures.CASES, failures, strict=True):
         call = f"answer_for(exc), exc is {_named(exc)}: the provider {case.does}"
@@ -75,7 +77,7 @@ async def judge_statuses(answer_for: Callable[[BaseException], Any]) -> str:
             at = " > ".join(reversed(kinds[: kinds.index("APIError") + 1]))
             raise NotYet(call, plain(got), expected, case.rule, at)
     for other in s02_failures.OTHERS:
-        _must_raise(answer_for, other)
+        _must_raise(answer_for, other, s02_failures.OTHER)
     return (
         f"All {len(failures)} failures become the right status and headers, and "
         f"{len(s02_failures.OTHERS)} exceptions that are no refusal are raised again."
@@ -95,8 +97,10 @@ def _plainly(got: object) -> object:
     return got
 
 
-def _must_raise(answer_for: Callable[[BaseException], Any], other: BaseException) -> None:
-    call, rule = f"answer_for({other!r})", s02_failures.OTHER
+def _must_raise(
+    answer_for: Callable[[BaseException], Any], other: BaseException, rule: str
+) -> None:
+    call = f"answer_for({other!r})"
     expected = f"{other!r} itself, raised"
     with calling(call, expected, rule):
         try:
