@@ -132,4 +132,4 @@ build = Build(
     ),
 )
 
-EXERCISES = (finished_write, drained_shutdown, build)
+EXERCISES = (finished_write, build, drained_shutdown)

@@ -192,4 +192,4 @@ build = Build(
     ),
 )
 
-EXERCISES = (timing, gauge_owner, build)
+EXERCISES = (timing, build, gauge_owner)
