@@ -88,6 +88,10 @@ def test_a_long_value_is_shortened_in_its_middle() -> None:
     assert told.endswith("xxx' (1000002 characters)")
 
 
+def test_an_address_is_left_out_since_it_differs_from_run_to_run() -> None:
+    assert show(object()) == "<object object>"
+
+
 def test_a_caret_points_at_a_byte() -> None:
     assert caret(b"data: a\n\n", 7) == ("b'data: a\\n\\n'\n" + " " * 9 + "^ byte 7")
 

@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from main_helpers import alive, descendants
@@ -57,6 +59,19 @@ async def hangs() -> None:
     import asyncio
 
     await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def hanging() -> AsyncIterator[None]:
+    import asyncio
+
+    await asyncio.Event().wait()
+    yield
+
+
+async def hangs_in_a_context() -> None:
+    async with hanging():
+        pass
 
 
 async def raises_in_a_group() -> None:
@@ -143,16 +158,17 @@ def test_an_endless_loop_is_ended_and_its_line_shown() -> None:
     assert ": number += 1" in told or ": while True:" in told
 
 
-def test_code_that_waits_for_ever_is_ended_and_its_line_shown() -> None:
-    told = repr(waiting.check(hangs))
+@pytest.mark.parametrize("answer", [hangs, hangs_in_a_context])
+def test_code_that_waits_for_ever_is_ended_and_its_line_shown(answer: Any) -> None:
+    told = repr(waiting.check(answer))
 
     assert ": await asyncio.Event().wait() (it waits there)" in told
 
 
-def test_what_a_task_of_the_learners_raises_is_shown_without_its_group() -> None:
+def test_what_a_task_of_the_learners_raises_is_shown_and_that_a_group_came_out() -> None:
     told = repr(waiting.check(raises_in_a_group))
 
-    assert "got       ValueError: from a task" in told
+    assert "got       ValueError: from a task (in an ExceptionGroup)" in told
     assert ': raise ValueError("from a task")' in told
 
 

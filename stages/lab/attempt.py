@@ -6,8 +6,10 @@ a `NotYet` that says where. What it does when the deadline comes can be asked fr
 
 import asyncio
 import dis
+import gc
 import inspect
 import linecache
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from typing import Any
 from stages.lab.outcome import NotYet
 
 REPR_CHARACTERS = 300  # of a value in a message: a token may be a megabyte
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # differs from run to run
 DOES_NOTHING = {
     *("RESUME", "NOP", "CACHE", "POP_TOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"),
     *("RETURN_GENERATOR", "MAKE_CELL", "COPY_FREE_VARS", "LOAD_SMALL_INT", "NOT_TAKEN"),
@@ -81,8 +84,8 @@ def _does_nothing(code: CodeType) -> bool:
 
 
 def show(value: object) -> str:
-    """Return a value for a message, shortened in the middle where it is long."""
-    text = repr(value)
+    """Return a value for a message: without addresses, shortened in the middle where it is long."""
+    text = ADDRESS.sub("", repr(value))
     if len(text) <= REPR_CHARACTERS:
         return text
     half = REPR_CHARACTERS // 2
@@ -122,6 +125,7 @@ def failed(exc: BaseException) -> NotYet:
     while isinstance(shown, BaseExceptionGroup):  # a task group wraps what its tasks raise
         shown = shown.exceptions[0]
     told = f"{type(shown).__name__}: {shown}" if str(shown) else type(shown).__name__
+    told = told if shown is exc else f"{told} (in an {type(exc).__name__})"
     at = where(shown.__traceback__) or where(exc.__traceback__)
     return NotYet(now.call, told, now.expected, now.rule or "An answer does not raise here.", at)
 
@@ -145,24 +149,35 @@ def line_of(frame: FrameType, number: int | None = None) -> str:
 
 
 def standing(frame: FrameType | None, loop: asyncio.AbstractEventLoop | None) -> str:
-    """Return the line at which the learner's code stands now: it runs, or it waits in a task."""
+    """Return the line at which the learner's code runs now, or those at which its tasks wait."""
     while frame is not None:
         if line := line_of(frame):
             return line
         frame = frame.f_back
-    for task in asyncio.all_tasks(loop) if loop is not None else ():
-        if line := _waits_at(task.get_coro()):
-            return f"{line} (it waits there)"
-    return ""
+    tasks = asyncio.all_tasks(loop) if loop is not None else set()
+    lines = {line for task in tasks if (line := _waits_at(task.get_coro()))}
+    return "\n".join(f"{line} (it waits there)" for line in sorted(lines, key=_number))
+
+
+def _number(line: str) -> int:
+    return int(line.split()[1].rstrip(":"))
 
 
 def _waits_at(awaited: Any) -> str:
+    """Return the innermost line of the learner's in a chain of things that await one another."""
     found = ""
     while awaited is not None:
-        names: tuple[str, ...] = ("cr_frame", "ag_frame", "gi_frame")
-        frame = next((f for name in names if (f := getattr(awaited, name, None))), None)
-        if frame is not None:
-            found = line_of(frame) or found
-        nexts: tuple[str, ...] = ("cr_await", "ag_await", "gi_yieldfrom")
-        awaited = next((n for name in nexts if (n := getattr(awaited, name, None))), None)
+        frame = _first(awaited, ("cr_frame", "ag_frame", "gi_frame"))
+        found = (line_of(frame) if frame is not None else "") or found
+        inner = _first(awaited, ("cr_await", "ag_await", "gi_yieldfrom"))
+        if inner is None and frame is None:
+            # What an async generator is awaited through does not name it, but it holds it.
+            inner = next(
+                (one for one in gc.get_referents(awaited) if hasattr(one, "ag_frame")), None
+            )
+        awaited = inner
     return found
+
+
+def _first(awaited: Any, names: tuple[str, ...]) -> Any:
+    return next((got for name in names if (got := getattr(awaited, name, None))), None)

@@ -59,8 +59,9 @@ class Short(Exercise):
     """A short exercise. `check` takes the function or class that the learner has written.
 
     `judge` gets it in a process of its own, and returns one line that says what holds, or raises
-    NotYet. `answer` is its name, in the notebook as in `solutions/`. `or_else` says what else would
-    have been right. `deadline_s` is for the whole check.
+    NotYet. It stands in the module in which the exercise is a variable of this `name`. `answer` is
+    what the learner writes, by its name in the notebook and in `solutions/`. `or_else` says what
+    else would have been right. `deadline_s` is for the whole check.
     """
 
     stem: str

@@ -10,7 +10,6 @@ from stages.lab.attempt import calling, caret, show
 from stages.lab.bench import Bench
 from stages.lab.checks.s01_attacks import CHANNEL, GOALS, on_the_wire, reading
 from stages.lab.checks.s01_streams import STREAMS, Stream
-from stages.lab.checks.values import plain
 from stages.lab.exercise import Short
 from stages.lab.outcome import NotYet
 from stages.lab.script import Script
@@ -61,7 +60,7 @@ def judge_parser(parse: Callable[[Any], Any]) -> str:
     with calling(once.call, show(stream.events), once.rule):
         got = read(once.call, parse(iter(stream.chunks)), once)
     if got != stream.events:
-        raise NotYet(once.call, plain(got), show(stream.events), once.rule)
+        raise NotYet(once.call, show(got), show(stream.events), once.rule)
     return (
         f"All {len(STREAMS)} streams are read as the standard says: as they come, byte by byte, "
         "and cut in two at every place."
@@ -71,7 +70,7 @@ def judge_parser(parse: Callable[[Any], Any]) -> str:
 def read(call: str, told: object, feed: Feed) -> list[Any]:
     """Return the events of a parser, whether it returns or yields them."""
     if not isinstance(told, Iterable):
-        got = f"{plain(told)}, which holds no events"
+        got = f"{show(told)}, which holds no events"
         raise NotYet(call, got, show(feed.stream.events), "parse returns a list, or yields.")
     return list(islice(told, MANY))
 
@@ -88,7 +87,7 @@ def differs(parse: Callable[[Any], Any], feed: Feed, got: list[Any]) -> NotYet:
 
 def _event(events: Sequence[Any], index: int) -> str:
     if index < len(events):
-        return f"event {index + 1} is {plain(events[index])}"
+        return f"event {index + 1} is {show(events[index])}"
     return f"no event {index + 1}: {len(events)} in all" if events else "no event"
 
 
@@ -183,7 +182,7 @@ def written(tokens_that: Callable[[str], Any], goal: str) -> list[str]:
     with calling(call, expected, CHANNEL):
         tokens = tokens_that(goal)
     if not isinstance(tokens, list | tuple) or not all(isinstance(one, str) for one in tokens):
-        raise NotYet(call, plain(tokens), expected, "A model writes tokens, each a string.")
+        raise NotYet(call, show(tokens), expected, "A model writes tokens, each a string.")
     return list(tokens)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from stages.lab import sse
 from stages.lab.attempt import caret, show
 from stages.lab.checks.s01_streams import FIELDS, LINES
-from stages.lab.checks.values import plain
 from stages.lab.outcome import NotYet
 
 JSON = "(RFC 8259, section 7, https://www.rfc-editor.org/rfc/rfc8259#section-7)"
@@ -73,7 +72,7 @@ def check(call: str, wire: object, cases: tuple[Case, ...]) -> None:
     """Raise NotYet unless a client reads exactly these events in the bytes."""
     expected, rule = told(cases), cases[-1].rule
     if not isinstance(wire, bytes):
-        raise NotYet(call, f"{plain(wire)}, and no bytes", expected, "A connection takes bytes.")
+        raise NotYet(call, f"{show(wire)}, and no bytes", expected, "A connection takes bytes.")
     for index, what in _flaws(wire):
         raise NotYet(call, what, expected, rule, caret(wire, index))
     events = sse.parse(wire)

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from stages.lab.attempt import calling
+from stages.lab.attempt import calling, show
 from stages.lab.build import Build
 from stages.lab.checks import s02_events
-from stages.lab.checks.values import plain
 from stages.lab.exercise import Short
 from stages.lab.outcome import NotYet
 
@@ -38,7 +37,7 @@ def _must_refuse(encode: Callable[[Any, Any], Any], name: str, rule: str) -> Non
             got = encode(name, {})
         except ValueError:
             return
-    raise NotYet(call, plain(got), "ValueError", rule, s02_events.in_the_name(name, got))
+    raise NotYet(call, show(got), "ValueError", rule, s02_events.in_the_name(name, got))
 
 
 encoder = Short(
@@ -75,7 +74,7 @@ async def judge_statuses(answer_for: Callable[[BaseException], Any]) -> str:
         if _plainly(got) != (case.status, {name.lower(): v for name, v in case.headers.items()}):
             kinds = [one.__name__ for one in type(exc).__mro__]
             at = " > ".join(reversed(kinds[: kinds.index("APIError") + 1]))
-            raise NotYet(call, plain(got), expected, case.rule, at)
+            raise NotYet(call, show(got), expected, case.rule, at)
     for other in s02_failures.OTHERS:
         _must_raise(answer_for, other, s02_failures.OTHER)
     return (
@@ -109,7 +108,7 @@ def _must_raise(
             if exc is other:
                 return
             raise
-    raise NotYet(call, plain(got), expected, rule)
+    raise NotYet(call, show(got), expected, rule)
 
 
 statuses = Short(

@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 
-from stages.lab.attempt import calling, failed, line_of, show, standing
+from stages.lab.attempt import calling, failed, show, standing
 from stages.lab.checks import turns
 from stages.lab.checks.s04_relay_cases import (
     AHEAD,
@@ -73,7 +73,7 @@ class Scene:
     def not_yet(self, got: str, rule: str = "", line: str = "") -> NotYet:
         """Return what does not hold, with the last moments of this case."""
         call = f"relay(upstream, size={self.case.size})    # {self.case.name}"
-        lines = [*self.moments[-MOMENTS:], *([f"your {line}"] if line else [])]
+        lines = [*self.moments[-MOMENTS:], *([line] if line else [])]
         lead = ["…"] if len(self.moments) > MOMENTS else []
         rule = rule or self.case.rule
         return NotYet(call, got, self.case.expected, rule, "\n".join([*lead, *lines]))
@@ -212,16 +212,9 @@ async def hold(relay: Any, case: Case) -> None:
         done, _ = await asyncio.wait({task}, timeout=HANG_S)
         if not done:
             rule = NOBODY_TAKES if scene.doing in ("close", "elsewhere") else case.rule
-            raise scene.not_yet(f"nothing more in {HANG_S:g} s", rule, _line(scene.stream))
+            line = standing(None, asyncio.get_running_loop())
+            raise scene.not_yet(f"nothing more in {HANG_S:g} s", rule, line)
         if task.cancelled():
             raise scene.not_yet("the consumer is cancelled, by nobody outside", NOT_OURS)
         if (exc := task.exception()) is not None:
             raise exc if isinstance(exc, NotYet) else failed(exc)
-
-
-def _line(stream: Any) -> str:
-    """Return the learner's line at which the producer waits, or else the generator."""
-    if line := standing(None, asyncio.get_running_loop()):
-        return line
-    line = line_of(frame) if (frame := getattr(stream, "ag_frame", None)) else ""
-    return f"{line} (it waits there)" if line else ""
