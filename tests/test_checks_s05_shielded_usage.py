@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from solutions.s05_shielded_usage import drain, finish
-from stages.lab.checks.s05_shielded_usage import build, drained_shutdown, finished_write
+from stages.lab.checks.s05_shielded_usage import drained_shutdown, finished_write
 
 Write = Callable[[], Awaitable[None]]
 Tasks = set[asyncio.Task[Any]]
@@ -371,25 +371,3 @@ def test_a_wrong_drain_is_told_what_it_does(wrong: Any, words: str) -> None:
 
     assert outcome.state == "not yet"
     assert words in repr(outcome)
-
-
-@pytest.mark.parametrize(
-    "exercise", [finished_write, drained_shutdown, build], ids=lambda e: e.name
-)
-def test_three_hints_differ(exercise: Any) -> None:
-    hints = {repr(exercise.hint(number)) for number in (1, 2, 3)}
-
-    assert len(hints) == 3
-    assert not any("to be written" in hint for hint in hints)
-
-
-@pytest.mark.parametrize("exercise", [finished_write, drained_shutdown], ids=lambda e: e.name)
-def test_the_solution_shows_the_answer_and_what_else_is_right(exercise: Any) -> None:
-    shown = repr(exercise.solution())
-
-    assert f"async def {exercise.answer}(" in shown
-    assert exercise.or_else in shown
-
-
-def test_the_solution_of_the_build_is_the_diff_to_stage_5() -> None:
-    assert "+++ stages/s05_shielded_usage.py" in repr(build.solution())

@@ -4,6 +4,7 @@ The notebooks as shipped are run by nbval, which holds their checks to "not atte
 """
 
 import ast
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from stages import catalog
 from stages.lab import answers
 from stages.lab.build import Build
-from stages.lab.checks import of_stage
+from stages.lab.checks import all_exercises, of_stage
 from stages.lab.exercise import Exercise, Short
 
 ROOT = Path(__file__).parent.parent
@@ -118,10 +119,19 @@ def signature(tree: ast.Module, name: str) -> tuple[str, ...]:
     raise AssertionError(node)
 
 
-@pytest.mark.parametrize("exercise", SHORT, ids=lambda one: one.key)
-def test_the_hints_of_an_exercise_differ_and_its_solution_shows_the_answer(exercise: Short) -> None:
+@pytest.mark.parametrize("exercise", all_exercises(), ids=lambda one: one.key)
+def test_an_exercise_has_three_hints_that_say_something(exercise: Exercise) -> None:
     assert len(set(exercise.hints)) == 3
-    assert f" {exercise.answer}(" in repr(exercise.solution()).replace(":", "(")
+    assert all(len(hint) > 40 for hint in exercise.hints)
+
+
+@pytest.mark.parametrize("exercise", SHORT, ids=lambda one: one.key)
+def test_a_solution_shows_the_answer_and_what_else_would_be_right(exercise: Short) -> None:
+    shown = repr(exercise.solution())
+
+    assert re.search(rf"^(class|(async )?def) {exercise.answer}\b", shown, re.MULTILINE)
+    assert len(exercise.or_else) > 40
+    assert shown.endswith(exercise.or_else)
 
 
 @pytest.mark.parametrize("stem", STEMS)
