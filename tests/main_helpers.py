@@ -141,6 +141,16 @@ def alive(pids: set[int]) -> set[int]:
     return {pid for pid in pids if not states.get(str(pid), "Z").startswith("Z")}
 
 
+def until(look: Callable[[], set[int]], count: int) -> set[int]:
+    """Return what there is once it is this much; fail at the deadline."""
+    deadline_s = time.monotonic() + SOON_S
+    while len(found := look()) < count:
+        if time.monotonic() > deadline_s:
+            pytest.fail(f"there were {len(found)} and not {count}")
+        select.select([], [], [], 0.02)
+    return found
+
+
 def gone(pids: set[int]) -> bool:
     """Return whether all of these have ended before the deadline."""
     deadline_s = time.monotonic() + SOON_S

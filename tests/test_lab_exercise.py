@@ -7,14 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from main_helpers import alive, descendants
+from main_helpers import descendants, gone, until
 from sample_checks import broken, doubling, eager, hasty, short, waiting
 
 from stages.lab.exercise import CheckBroken, Exercise
@@ -243,25 +242,9 @@ def test_an_interrupted_check_leaves_nothing_running(number: signal.Signals) -> 
     process.send_signal(number)
     told, _ = process.communicate(timeout=30)
 
-    assert until_gone(helpers) == set()
+    assert gone(helpers)
     if number == signal.SIGINT:
         assert told == "interrupted\n✓ doubling: right. 21 became 42.\n"
-
-
-def until(look: Callable[[], set[int]], count: int) -> set[int]:
-    """Return what there is once it is this much; fail at the deadline."""
-    end_s = time.monotonic() + 30
-    while len(found := look()) < count:
-        assert time.monotonic() < end_s, found
-    return found
-
-
-def until_gone(pids: set[int]) -> set[int]:
-    """Return those that still run at the deadline."""
-    end_s = time.monotonic() + 30
-    while (left := alive(pids)) and time.monotonic() < end_s:
-        pass
-    return left
 
 
 def test_hints_rise_to_the_third_and_stay_there() -> None:

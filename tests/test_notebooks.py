@@ -12,6 +12,8 @@ from typing import Any
 import nbclient
 import nbformat
 import pytest
+from jupyter_client.manager import start_new_kernel
+from main_helpers import descendants, gone, until
 
 from stages import catalog
 from stages.lab import answers
@@ -161,3 +163,57 @@ def run(notebook: Any) -> None:
         timeout=CELL_S,
         resources={"metadata": {"path": ROOT / "notebooks"}},
     ).execute()
+
+
+SET_UP = """
+import os
+import nest_asyncio
+from stages.lab.checks.s02_json_safe import build, encoder
+nest_asyncio.apply()
+
+def encode(event, document):
+    while True:
+        pass
+
+print(os.getpid())
+"""
+
+
+@pytest.mark.parametrize(
+    ("check", "helpers"),
+    [("build.check()", 1), ("build.check()", 5), ("encoder.check(encode)", 1)],
+    ids=["at its first server", "in mid-probe", "in an endless loop"],
+)
+def test_an_interrupted_check_leaves_nothing_running_and_the_next_one_works(
+    check: str, helpers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAGES_WORK", str(tmp_path))
+    shutil.copy(ROOT / "stages" / "s02_json_safe.py", tmp_path / "s02.py")
+    manager, client = start_new_kernel(kernel_name="python3", cwd=ROOT / "notebooks")
+    try:
+        kernel = int(execute(client, SET_UP))
+        client.execute(check)
+        running = until(lambda: descendants(kernel), helpers)
+
+        manager.interrupt_kernel()
+        ended = client.get_shell_msg(timeout=CELL_S)["content"]
+        after = execute(client, "print(build.check('usage-chunk-survives'))")
+
+        assert ended["ename"] == "KeyboardInterrupt"
+        assert gone(running)
+        assert after.startswith("✗ build: not yet. What you named is green.")
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def execute(client: Any, code: str) -> str:
+    """Return what a cell prints, once those before it have ended."""
+    printed = []
+
+    def note(message: Any) -> None:
+        if message["msg_type"] == "stream" and message["content"]["name"] == "stdout":
+            printed.append(message["content"]["text"])
+
+    client.execute_interactive(code, timeout=CELL_S, output_hook=note)
+    return "".join(printed)
