@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from stages import catalog
-from stages.lab import work
+from stages.lab import lanes, work
 from stages.lab.build import Build
 from stages.lab.checks import all_exercises
+from stages.lab.matrix import Cell, ProbeBroken
 
 ROOT = Path(__file__).parent.parent
 BUILDS = [one for one in all_exercises() if isinstance(one, Build)]
@@ -209,6 +210,21 @@ def test_a_red_probe_is_shown_with_its_rule_and_how_to_see_more(build: Build) ->
     assert "  probes  ✓ usage-chunk-survives\n          ✗ leave-before-headers\n" in told
     assert "  got     a closed window: the upstream was still open" in told
     assert f"  look    python -m stages probe {build.path} leave-before-headers " in told
+
+
+def test_a_probe_that_breaks_is_no_fault_of_the_learner(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*targets: object, **options: object) -> list[Cell]:
+        raise ProbeBroken("The probe leave-mid-stream gave no verdict")
+
+    monkeypatch.setattr(lanes, "tour", broken)
+    build.path.write_text(stage_file("s02_json_safe"))
+
+    told = repr(build.check())
+
+    assert "That is a fault of the lab, and not of your file." in told
+    assert "  got  The probe leave-mid-stream gave no verdict\n" in told
 
 
 def test_the_solution_is_our_diff(build: Build) -> None:

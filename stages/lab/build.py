@@ -9,7 +9,7 @@ from stages import catalog
 from stages.lab import diffs, lanes, work
 from stages.lab.bench import Bench
 from stages.lab.exercise import Difficulty, Exercise
-from stages.lab.matrix import Cell, OnCell
+from stages.lab.matrix import Cell, OnCell, ProbeBroken
 from stages.lab.outcome import Outcome
 from stages.lab.probes import Probe, all_probes
 from stages.lab.probes import find as find_probe
@@ -86,7 +86,7 @@ class Build(Exercise):
         """Run every probe up to this stage on the learner's file, or those that are named.
 
         It is right when all are green. `on_cell` is told of each verdict as it comes. Raises
-        ProbeError for a name that is no probe, and ProbeBroken.
+        ProbeError for a name that is no probe.
         """
         probes = [find_probe(name) for name in names] or self.probes
         return self.before_the_probes() or self.measure([each.name for each in probes], on_cell)
@@ -111,6 +111,10 @@ class Build(Exercise):
             cells = asyncio.run(lanes.tour([find(str(self.path))], on_cell, names=names))
         except ProcessError as exc:
             return self._failed(*work.why_not_started(str(exc), self.path))
+        except ProbeBroken as exc:
+            told = "A probe gave no verdict. That is a fault of the lab, and not of your file."
+            again = "Check again. If it comes back, please report it with this text."
+            return Outcome("not yet", self.name, told, (("got", str(exc)), ("do", again)))
         return self._judged(cells)
 
     def solution(self) -> Text:

@@ -47,7 +47,7 @@ def exercise(number: int, *, overwrite: bool) -> int:
 def check(number: int, names: Sequence[str]) -> int:
     """Run the probes on the learner's file and report as a tour does; returns the exit code.
 
-    Raises UsageError, ProbeError, and ProbeBroken.
+    Raises UsageError and ProbeError.
     """
     build = _build(number)
     probes = [find_probe(name) for name in dict.fromkeys(names)] or build.probes
