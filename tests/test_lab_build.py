@@ -139,6 +139,7 @@ def test_a_file_that_does_not_get_ready_is_explained_by_where_it_stood(build: Bu
     build.path.write_text("\n\n\nwaits_for_ever()\n")
     told = (
         "The server was not ready after 30 s and was killed. Its log ends with:\n"
+        "Current thread (most recent call first):\n"
         f'  File "{build.path}", line 4 in <module>\n'
         '  File "host.py", line 74 in _import_file\n'
     )
@@ -190,14 +191,62 @@ def test_a_wrong_turn_is_not_yet(turn: catalog.WrongTurn, build: Build) -> None:
     assert (outcome.state, outcome.finding) == ("not yet", "1 of 1 probes is red.")
 
 
-def test_what_is_named_and_green_is_not_yet_right(build: Build) -> None:
+FAILS = """
+from fastapi import FastAPI
+app = FastAPI()
+@app.post("/chat")
+async def chat():
+    return {}["nothing"]
+"""
+LOOPS = """
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+app = FastAPI()
+async def events():
+    yield "data: a\\n\\n"
+    while True:
+        pass
+@app.post("/chat")
+async def chat():
+    return StreamingResponse(events(), media_type="text/event-stream")
+"""
+
+
+def test_a_server_that_fails_is_shown_with_its_exception_and_its_line(build: Build) -> None:
+    build.path.write_text(FAILS)
+
+    told = repr(build.check())
+
+    assert "got     to one question: status 500\n" in told
+    assert "at      KeyError: 'nothing'\n          line 6: return {}[\"nothing\"]" in told
+
+
+def test_a_stream_that_loops_for_ever_is_shown_with_its_line(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stages.lab.build.FIRST_ANSWER_S", 1.0)
+    build.path.write_text(LOOPS)
+
+    told = repr(build.check())
+
+    assert "and no end in 1 s. Probably it waits for something, or loops" in told
+    assert "line 7: while True:" in told or "line 8: pass" in told
+
+
+def test_a_probe_that_there_is_not_is_told_without_a_traceback(build: Build) -> None:
+    told = repr(build.check("text-survive"))
+
+    assert told.startswith("✗ build: not yet. There is no probe 'text-survive'. There are: ")
+
+
+def test_what_is_named_and_green_is_right_so_far(build: Build) -> None:
     build.path.write_text(stage_file("s03_disconnect_aware"))
 
     outcome = build.check("usage-chunk-survives")
 
     assert (outcome.state, outcome.finding) == (
-        "not yet",
-        "What you named is green. build.check() runs all of them.",
+        "right so far",
+        "What you named is green. Without a name, all of them are run.",
     )
 
 

@@ -7,15 +7,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from main_helpers import descendants, gone, until
 from sample_checks import broken, doubling, eager, hasty, short, waiting
 
+from stages.lab.checks.s01_naive import parser
+from stages.lab.checks.s03_disconnect_aware import race
 from stages.lab.exercise import CheckBroken, Exercise
 
 ROOT = Path(__file__).parent.parent
@@ -84,13 +86,12 @@ async def fails() -> None:
     raise ValueError("from a task")
 
 
-class Unsendable:
-    def __init__(self) -> None:
-        self.file = Path(os.devnull).open("w")  # noqa: SIM115  # it is the point: it stays open
-
-    def __call__(self, number: int) -> int:
-        self.file.write(str(number))
+def unsendable(opened: IO[str]) -> Callable[[int], int]:
+    def double(number: int) -> int:
+        opened.write(str(number))
         return number
+
+    return double
 
 
 def test_a_stub_is_not_attempted_and_the_learner_is_told_what_to_do() -> None:
@@ -140,7 +141,6 @@ def test_a_wrong_answer_shows_the_call_what_came_what_was_expected_and_the_rule(
         (leaves, "got     the process of the check ended with exit code 7"),
         (right(2), "got     4, which is no function and no class"),
         (right(2), "Hand over double itself, and not a call of it."),
-        (Unsendable(), "an answer makes for itself what it needs"),
     ],
 )
 def test_what_goes_wrong_in_the_learners_code_is_explained(answer: object, words: str) -> None:
@@ -148,6 +148,41 @@ def test_what_goes_wrong_in_the_learners_code_is_explained(answer: object, words
 
     assert outcome.state == "not yet"
     assert words in repr(outcome)
+
+
+def test_an_answer_that_uses_an_open_file_of_the_notebook_cannot_be_sent() -> None:
+    with Path(os.devnull).open("w") as opened:
+        told = repr(doubling.check(unsendable(opened)))
+
+    assert "an answer makes for itself what it needs" in told
+
+
+def test_a_check_without_an_answer_says_what_to_hand_over() -> None:
+    assert "Hand over double itself" in repr(doubling.check())
+
+
+def test_an_exercise_itself_gives_no_hint_away() -> None:
+    assert repr(doubling) == (
+        "doubling: 1 minutes, easy. Call doubling.check(…), doubling.hint() or doubling.solution()."
+    )
+
+
+def test_an_async_answer_where_none_is_asked_for_is_noted() -> None:
+    async def parse(chunks: object) -> list[object]:
+        return []
+
+    told = repr(parser.check(parse))  # the sample exercises have no solution
+
+    assert "  note      The stub is a plain `def parse`, and this is an `async def`." in told
+
+
+def test_a_plain_answer_where_an_async_one_is_asked_for_is_noted() -> None:
+    def unless_left(call: object, left: object) -> None:
+        print("called")
+
+    told = repr(race.check(unless_left))
+
+    assert "The stub is an `async def unless_left`, and this is a plain `def`." in told
 
 
 def test_an_endless_loop_is_ended_and_its_line_shown() -> None:

@@ -3,9 +3,11 @@
 import asyncio
 import os
 import signal
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -81,6 +83,20 @@ def test_a_lane_reads_in_the_dialect_of_its_target() -> None:
     (cell,) = asyncio.run(lanes.tour([target], names=["text-survives"]))
 
     assert "13 of 13" in cell.verdict.finding  # escaped tokens are no JSON
+
+
+def test_a_tour_that_is_broken_off_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def stop(cell: Cell) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(lanes.tour([find(2)], stop, names=["usage-chunk-survives", "text-survives"]))
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_lane_that_is_killed_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,7 +152,7 @@ def test_progress_lists_every_exercise_with_its_minutes(command: Command) -> Non
     lines = [line for line in out.splitlines() if line.startswith("  · ")]
     assert [line.split()[1] for line in lines] == [one.name for one in all_exercises()]
     assert all(re.search(r" \d+ min  (easy|medium|hard)$", line) for line in lines)
-    assert f"\n0 of {len(lines)} are right.\n" in out
+    assert f"\n0 of {len(lines)} have been right.\n" in out
 
 
 def test_progress_says_what_is_next(command: Command) -> None:
@@ -161,8 +161,14 @@ def test_progress_says_what_is_next(command: Command) -> None:
 
     out = command("progress").out
 
-    assert f"\n1 of {len(others) + 1} are right.\n" in out
+    assert f"\n1 of {len(others) + 1} have been right.\n" in out
     assert f"notebooks/{others[0].partition('/')[0]}.ipynb" in out
+
+
+def test_who_began_in_the_middle_goes_on_there(command: Command) -> None:
+    progress.keep("s04_backpressured/controller")
+
+    assert "the exercise draining in notebooks/s04_backpressured.ipynb" in command("progress").out
 
 
 def test_progress_without_anything_left_has_no_next(command: Command) -> None:

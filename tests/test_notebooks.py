@@ -201,7 +201,7 @@ def test_an_interrupted_check_leaves_nothing_running_and_the_next_one_works(
 
         assert ended["ename"] == "KeyboardInterrupt"
         assert gone(running)
-        assert after.startswith("✗ build: not yet. What you named is green.")
+        assert after.startswith("✓ build: right so far. What you named is green.")
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)

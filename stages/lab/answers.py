@@ -1,6 +1,7 @@
 """Answers of ours: a hint, and our solution as the code that a cell would hold."""
 
 import ast
+import inspect
 from pathlib import Path
 
 from stages.lab.process import ROOT
@@ -25,6 +26,18 @@ def solution(stem: str, name: str, or_else: str) -> Text:
     """Return our answer of this name as code, and what else would have been right."""
     code = source(SOLUTIONS / f"{stem}.py", name)
     return Text(f"```python\n{code}\n```\n\n{or_else}", f"{code}\n\n{or_else}")
+
+
+def other_kind(stem: str, answer: object, name: str) -> str:
+    """Return what to say of an answer that is `async` where ours is not, or the reverse."""
+    tree = ast.parse((SOLUTIONS / f"{stem}.py").read_text(encoding="utf-8"))
+    ours = next((type(node) for node in tree.body if getattr(node, "name", None) == name), None)
+    is_async = inspect.iscoroutinefunction(answer) or inspect.isasyncgenfunction(answer)
+    if ours is ast.AsyncFunctionDef and inspect.isfunction(answer) and not is_async:
+        return f"The stub is an `async def {name}`, and this is a plain `def`."
+    if ours is ast.FunctionDef and is_async:
+        return f"The stub is a plain `def {name}`, and this is an `async def`."
+    return ""
 
 
 def source(path: Path, name: str) -> str:

@@ -127,7 +127,7 @@ def failed(exc: BaseException) -> NotYet:
     told = f"{type(shown).__name__}: {shown}" if str(shown) else type(shown).__name__
     told = told if shown is exc else f"{told} (in an {type(exc).__name__})"
     at = where(shown.__traceback__) or where(exc.__traceback__)
-    return NotYet(now.call, told, now.expected, now.rule or "An answer does not raise here.", at)
+    return NotYet(now.call, told, now.expected, f"Nothing is raised here. {now.rule}".strip(), at)
 
 
 def where(traceback: TracebackType | None) -> str:

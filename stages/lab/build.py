@@ -1,6 +1,7 @@
 """Build exercises: the previous stage in `work/`, made into the next one, checked by the probes."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +12,19 @@ from stages.lab.bench import Bench
 from stages.lab.exercise import Difficulty, Exercise
 from stages.lab.matrix import Cell, OnCell, ProbeBroken
 from stages.lab.outcome import Outcome
-from stages.lab.probes import Probe, all_probes
+from stages.lab.probes import Probe, ProbeError, all_probes
 from stages.lab.probes import find as find_probe
-from stages.lab.process import ROOT, ProcessError
+from stages.lab.process import ROOT, STACKS, Process, ProcessError
 from stages.lab.script import Script
 from stages.lab.tables import Text
 from stages.lab.targets import find
 
+LOG_S = 2.0  # uvicorn logs a failure after its answer: milliseconds; the rest is for a busy machine
 FIRST_ANSWER_S = 10.0  # measured: 0.1 s; a server that is silent this long would be in every probe
 CONTRACT = "The file starts, its app is called `app`, and POST /chat answers text/event-stream."
 
 
-@dataclass
+@dataclass(repr=False)
 class Build(Exercise):
     """A build exercise: `number` is that of the stage which the learner makes."""
 
@@ -63,6 +65,7 @@ class Build(Exercise):
             f"# {self.stage.title}.",
             "# Make these probes green, and keep all those before them so:",
             *names,
+            f"# What they ask for in detail is in notebooks/{self.stem}.ipynb, part 6.",
             f"# Check it: python -m stages check {self.number}",
         ]
         return "\n".join(task) + "\n\n" + _source(self.base)
@@ -85,10 +88,12 @@ class Build(Exercise):
     def check(self, *names: str, on_cell: OnCell = lambda cell: None) -> Outcome:
         """Run every probe up to this stage on the learner's file, or those that are named.
 
-        It is right when all are green. `on_cell` is told of each verdict as it comes. Raises
-        ProbeError for a name that is no probe.
+        It is right when all are green. `on_cell` is told of each verdict as it comes.
         """
-        probes = [find_probe(name) for name in names] or self.probes
+        try:
+            probes = [find_probe(name) for name in names] or self.probes
+        except ProbeError as exc:
+            return Outcome("not yet", self.name, str(exc))
         return self.before_the_probes() or self.measure([each.name for each in probes], on_cell)
 
     def before_the_probes(self) -> Outcome | None:
@@ -129,19 +134,23 @@ class Build(Exercise):
         try:
             with Bench(str(self.path)) as bench:
                 answer = await bench.ask(Script.answer("Hello"), deadline_s=FIRST_ANSWER_S)
-                log = bench.server.log_tail()
+                client = answer.client
+                if hangs := client.ended in (None, "left"):
+                    bench.server.signal(STACKS)  # it writes where it stands
+                failed = client.status is not None and client.status >= 500
+                at = _where(bench.server, self.path, wait=hangs or failed)
         except ProcessError as exc:
             return self._failed(*work.why_not_started(str(exc), self.path))
-        client = answer.client
-        if client.status is None or (client.ended is None and not client.events):
-            got = f"nothing in {FIRST_ANSWER_S:g} s. Probably the server waits for something"
+        if hangs:
+            begun = "nothing" if client.status is None else f"status {client.status}, and no end"
+            got = f"{begun} in {FIRST_ANSWER_S:g} s. Probably it waits for something, or loops"
         elif client.status != 200:
             got = f"status {client.status}"
         elif not client.events:
             got = "an answer without an event"
         else:
             return None
-        return self._failed(f"to one question: {got}", log)
+        return self._failed(f"to one question: {got}", at)
 
     def _judged(self, cells: Sequence[Cell]) -> Outcome:
         red = [cell for cell in cells if not cell.verdict.green]
@@ -150,8 +159,8 @@ class Build(Exercise):
             if {cell.probe for cell in cells} >= {probe.name for probe in self.probes}:
                 told = f"All {len(cells)} probes up to stage {self.number} are green."
                 return self._noted(Outcome("right", self.name, told))
-            told = f"What you named is green. {self.name}.check() runs all of them."
-            return Outcome("not yet", self.name, told, (("probes", rows),))
+            told = "What you named is green. Without a name, all of them are run."
+            return Outcome("right so far", self.name, told, (("probes", rows),))
         first, lines = red[0], [("probes", rows)]
         lines += [("first", f"{first.probe}: {find_probe(first.probe).question}")]
         lines += [("got", first.verdict.finding), ("rule", find_probe(first.probe).rule)]
@@ -168,6 +177,15 @@ class Build(Exercise):
         lines = [("called", f"uvicorn on {work.shown(self.path)}"), ("got", got)]
         lines += [("at", at)] if at else []
         return Outcome("not yet", self.name, "No probe could be run.", (*lines, ("rule", CONTRACT)))
+
+
+def _where(server: Process, path: Path, *, wait: bool) -> str:
+    """Return the last exception in a server's log and the learner's line, or the log's end."""
+    end_s = time.monotonic() + LOG_S
+    while wait and path.name not in server.log and time.monotonic() < end_s:
+        server.wait(0.05)  # the answer is there before the log
+    raised, line = work.last_line(server.log, path)
+    return "\n".join(filter(None, (raised, line))) if line else server.log_tail()
 
 
 def _source(stage: catalog.Stage) -> str:

@@ -52,10 +52,16 @@ def check(number: int, names: Sequence[str]) -> int:
     build = _build(number)
     probes = [find_probe(name) for name in dict.fromkeys(names)] or build.probes
     out = console()
-    if (early := build.before_the_probes()) is not None:
+    with out.status(f"Does {work.shown(build.path)} start, and answer?"):
+        early = build.before_the_probes()
+    if early is not None:
         return _close(out, build, early)
     view = View(Plan([find(str(build.path))], probes))
-    say(out, (work.shown(build.path), "bold"), f"  {view.total} probes")
+    say(
+        out,
+        (work.shown(build.path), "bold"),
+        f"  {view.total} probe{'' if view.total == 1 else 's'}",
+    )
     try:
         with view.shown(out) as on_cell:
             outcome = build.measure([probe.name for probe in probes], on_cell)
@@ -90,9 +96,11 @@ def show_progress(*, reset: bool) -> int:
             mark = Text(MARKS["right" if done else "not attempted"], "green" if done else "dim")
             line(out, "  ", mark, f" {one.name:<18} {one.minutes:>3} min  {one.difficulty}")
     left = [one for one in exercises if one.key not in right]
-    say(out, (f"\n{len(exercises) - len(left)} of {len(exercises)} are right.", "bold"))
+    last = max((i for i, one in enumerate(exercises) if one.key in right), default=-1)
+    after = [one for one in exercises[last + 1 :] if one.key not in right]
+    say(out, (f"\n{len(exercises) - len(left)} of {len(exercises)} have been right.", "bold"))
     if left:
-        type_next(out, _next(left[0]))
+        type_next(out, _next((after or left)[0]))  # who began with stage 4 goes on there
     return OK
 
 
@@ -108,14 +116,14 @@ def _build(number: int) -> Build:
 
 
 def _close(out: Console, build: Build, outcome: Outcome) -> int:
-    colour = {"right": "bold green", "not yet": "bold red", "not attempted": "bold"}
+    colour = {"✓": "bold green", "✗": "bold red", "·": "bold"}
     head, *rest = repr(outcome).split("\n")
-    say(out, (printable(head), colour[outcome.state]))
+    say(out, (printable(head), colour[head[0]]))
     for text in rest:
         say(out, printable(text))
     if commands := _commands(build, outcome):
         type_next(out, commands)
-    return OK if outcome.state == "right" else DISAGREES
+    return OK if outcome.state.startswith("right") else DISAGREES
 
 
 def _commands(build: Build, outcome: Outcome) -> dict[str, str]:
@@ -131,7 +139,7 @@ def _commands(build: Build, outcome: Outcome) -> dict[str, str]:
 
 
 def _next(one: Exercise) -> dict[str, str]:
-    where = f"{one.name}, in notebooks/{one.stem}.ipynb"
+    where = f"the exercise {one.name} in notebooks/{one.stem}.ipynb"
     if isinstance(one, Build):
         return {f"{PYTHON} exercise {one.number}": where}
     return {"make lab": where}

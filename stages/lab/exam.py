@@ -40,13 +40,16 @@ def hold(module: str, name: str, pickled: bytes, deadline_s: float) -> Ended:
     with tempfile.TemporaryDirectory() as folder, Path(folder, "printed").open("w+b") as out:
         file = Path(folder, "answer.pickle")
         file.write_bytes(pickled)
-        told, exit_code = _in_process([module, name, str(file)], out, deadline_s)
+        env = {"TMPDIR": folder, "PYTHONWARNINGS": "ignore"}  # when killed, it cannot tidy up
+        told, exit_code = _in_process([module, name, str(file)], out, deadline_s, env)
         out.seek(0)
         lines = out.read().decode("utf-8", "replace").rstrip().split("\n")
     return Ended(_outcome(told), exit_code, "\n".join(lines[-PRINTED_LINES:]))
 
 
-def _in_process(words: list[str], out: IO[bytes], deadline_s: float) -> tuple[bytes, int]:
+def _in_process(
+    words: list[str], out: IO[bytes], deadline_s: float, env: dict[str, str]
+) -> tuple[bytes, int]:
     """Run the examiner; returns what it told, and its exit code."""
     ours, theirs = os.pipe()
     path = os.pathsep.join(filter(None, (str(ROOT), *sys.path)))
@@ -56,7 +59,7 @@ def _in_process(words: list[str], out: IO[bytes], deadline_s: float) -> tuple[by
             stdin=subprocess.PIPE,  # its leash
             stdout=out,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, **env, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
             pass_fds=[theirs],
             start_new_session=True,  # Ctrl-C reaches us only, and we end it
         )

@@ -4,6 +4,7 @@ The check runs in a process of its own, with a deadline (`exam`). Interrupt it a
 ends with everything that it has started.
 """
 
+import inspect
 import pickle
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from typing import Any, Literal
 import cloudpickle
 
 from stages.lab import answers, exam, progress
-from stages.lab.attempt import is_stub, source_of
+from stages.lab.attempt import is_stub, show, source_of
 from stages.lab.outcome import Outcome
 from stages.lab.process import how_ended
 from stages.lab.tables import Text
@@ -40,6 +41,12 @@ class Exercise:
         """The name under which the progress is kept."""
         return f"{self.stem}/{self.name}"
 
+    def __repr__(self) -> str:
+        return (
+            f"{self.name}: {self.minutes} minutes, {self.difficulty}. "
+            f"Call {self.name}.check(…), {self.name}.hint() or {self.name}.solution()."
+        )
+
     def hint(self, number: int | None = None) -> Text:
         """Return the next hint, or the one of this number; there are three.
 
@@ -54,7 +61,7 @@ class Exercise:
         return replace(outcome, lines=(*outcome.lines, ("progress", told))) if told else outcome
 
 
-@dataclass
+@dataclass(repr=False)
 class Short(Exercise):
     """A short exercise. `check` takes the function or class that the learner has written.
 
@@ -74,14 +81,14 @@ class Short(Exercise):
     or_else: str
     deadline_s: float = 10.0
 
-    def check(self, answer: Any) -> Outcome:
+    def check(self, answer: Any = None) -> Outcome:
         """Return what the check says: not attempted, not yet and why, or right.
 
         Raises CheckBroken when the check itself fails.
         """
         call = f"{self.name}.check({self.answer})"
-        if not callable(answer):
-            got = f"{answer!r:.60}, which is no function and no class"
+        if not inspect.isclass(answer) and not inspect.isroutine(answer):
+            got = f"{show(answer)}, which is no function and no class"
             return self._cannot(call, got, f"Hand over {self.answer} itself, and not a call of it.")
         if is_stub(answer):
             todo = f"Write {self.answer} in place of its `...`, then run both cells again."
@@ -91,7 +98,11 @@ class Short(Exercise):
         except (TypeError, AttributeError, pickle.PicklingError) as exc:
             rule = "The check runs in another process: an answer makes for itself what it needs."
             return self._cannot(call, f"{exc}. Probably it uses a variable of the notebook.", rule)
-        return self._noted(self._examine(pickled))
+        outcome = self._examine(pickled)
+        told = answers.other_kind(self.stem, answer, self.answer)
+        if told and outcome.state == "not yet":
+            return replace(outcome, lines=(*outcome.lines, ("note", told)))
+        return self._noted(outcome)
 
     def solution(self) -> Text:
         """Return our solution, and what else would have been right."""

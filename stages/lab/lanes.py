@@ -8,10 +8,12 @@ than lanes, a target has several lanes, with a server in each and a share of the
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, replace
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from stages.lab.dialects import DIALECTS
@@ -90,21 +92,26 @@ async def tour(
 async def _process(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a lane; at the end of the context it has ended, and its servers with it."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    folder = TemporaryDirectory()  # a lane that is killed cannot tidy up
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", __name__, *words),
         stdin=asyncio.subprocess.PIPE,  # its leash: it ends when this does
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, "TMPDIR": folder.name},
         limit=LINE_BYTES,
         start_new_session=True,  # Ctrl-C reaches us only, and we end it
     )
     try:
         yield process
+    except BaseException:
+        # Not `process.kill()`: it may reap the process, and asyncio then complains of that.
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+        raise
     finally:
-        if process.returncode is None:
-            process.kill()
         await process.wait()
+        folder.cleanup()
 
 
 def main(argv: Sequence[str]) -> None:

@@ -6,8 +6,8 @@ from typing import Literal
 
 from stages.lab.tables import escaped
 
-State = Literal["not attempted", "not yet", "right"]
-MARKS: dict[State, str] = {"not attempted": "·", "not yet": "✗", "right": "✓"}
+State = Literal["not attempted", "not yet", "right so far", "right"]
+MARKS: dict[State, str] = {"not attempted": "·", "not yet": "✗", "right so far": "✓", "right": "✓"}
 
 
 class NotYet(Exception):

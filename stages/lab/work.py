@@ -62,14 +62,24 @@ def why_not_started(told: str, path: Path) -> tuple[str, str]:
 
     `told` is the message of the ProcessError.
     """
-    log = [line.strip() for line in told.splitlines()]
-    place = re.compile(rf'File "[^"]*{re.escape(path.name)}", line (\d+)')
-    numbers = [int(match[1]) for line in log if (match := place.match(line))]
+    raised, line = last_line(told, path)
     if "was not ready after" in told:
-        # The stack of a hang has the innermost frame first, a traceback has it last.
-        return "nothing: it waits, and does not get ready", _line(path, numbers[:1])
-    raised = [line for line in log if RAISED.match(line)]
-    return (raised or log)[-1], _line(path, numbers[-1:])
+        return "nothing: it waits, and does not get ready", line
+    return raised or told.splitlines()[-1].strip(), line
+
+
+def last_line(log: str, path: Path) -> tuple[str, str]:
+    """Return the last exception in a log, and the learner's line where that was or where it hangs.
+
+    Either is empty where the log has none.
+    """
+    lines = [line.strip(" |") for line in log.splitlines()]
+    place = re.compile(rf'File "[^"]*{re.escape(path.name)}", line (\d+)')
+    numbers = [int(match[1]) for line in lines if (match := place.match(line))]
+    # The stack of a hang has the innermost frame first, a traceback has it last.
+    hangs = any("most recent call first" in line for line in lines)
+    raised = [line for line in lines if RAISED.match(line)]
+    return "".join(raised[-1:]), _line(path, numbers[:1] if hangs else numbers[-1:])
 
 
 def _set_aside(path: Path) -> Path:

@@ -72,7 +72,13 @@ def read(call: str, told: object, feed: Feed) -> list[Any]:
     if not isinstance(told, Iterable):
         got = f"{show(told)}, which holds no events"
         raise NotYet(call, got, show(feed.stream.events), "parse returns a list, or yields.")
-    return list(islice(told, MANY))
+    events = list(islice(told, MANY))
+    for i, event in enumerate(events):
+        if not isinstance(event, tuple):
+            got = f"event {i + 1} is {show(event)}"
+            rule = "An event is a tuple of three strings: its type, its data, the last event ID."
+            raise NotYet(call, got, show(feed.stream.events), rule)
+    return events
 
 
 def differs(parse: Callable[[Any], Any], feed: Feed, got: list[Any]) -> NotYet:

@@ -87,7 +87,7 @@ CASES = (
 )
 
 
-@dataclass
+@dataclass(repr=False)
 class Runner:
     """One side of the race. It waits until it is let go, and cleans up when it is cancelled."""
 
@@ -101,6 +101,9 @@ class Runner:
     cancelled: bool = False
     raised: Refused | None = None
     ended: bool = False
+
+    def __repr__(self) -> str:
+        return self.name
 
     async def run(self) -> object:
         """Be the coroutine function that the learner's code calls."""

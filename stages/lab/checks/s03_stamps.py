@@ -20,6 +20,7 @@ from stages.lab.serve import serve
 from stages.lab.work import RAISED
 
 READ_S = 3.0  # an answer takes milliseconds; the rest is for a busy machine
+READY_S = 15.0  # a server starts in 1 s; the rest is for a busy machine
 END_S = 1.0  # a server whose answer never ends is killed then
 NAME, VALUE = "x-served-by", "stages"
 DIFFERS = ("date", "server")  # headers of uvicorn's own, which differ from run to run
@@ -145,7 +146,14 @@ def serve_behind(answer: Any, folder: str) -> Process:
     file = Path(folder, "answer.pickle")
     file.write_bytes(cloudpickle.dumps(answer))
     env = {ANSWER_FILE: str(file)}
-    return serve("stages.lab.checks.s03_stamped:app", "", env=env, grace_s=END_S, must_end=False)
+    return serve(
+        "stages.lab.checks.s03_stamped:app",
+        "",
+        env=env,
+        grace_s=END_S,
+        ready_s=READY_S,
+        must_end=False,
+    )
 
 
 async def with_server(answer: Any, look: Callable[[Stamped], Awaitable[None]]) -> None:
@@ -156,6 +164,10 @@ async def with_server(answer: Any, look: Callable[[Stamped], Awaitable[None]]) -
                 await look(Stamped(server))
         except ProcessError as exc:
             raised, line = _raised(str(exc))
+            if "was not ready after" in str(exc):
+                got = "it waits for ever: the messages of the scope `lifespan` do not come through"
+                expected = "the app answers that it has started"
+                raise NotYet("uvicorn starts", got, expected, LIFESPAN, line) from exc
             raise NotYet("Stamp(app)", raised or str(exc), "an ASGI app", MADE, line) from exc
 
 

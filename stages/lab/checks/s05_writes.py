@@ -19,7 +19,7 @@ WAKE_UPS = 100  # an answer that waits needs under 10, one that turns in a loop 
 ANYIO = "https://anyio.readthedocs.io/en/stable/cancellation.html"
 PYTHON = "https://docs.python.org/3/library/asyncio-task.html"
 DONE = "finish waits for the write, and says whether it is done. That is the exercise's own rule."
-FAILS = "What ails the database costs a row, and never a stream: part 6 of the notebook, point 4."
+FAILS = "What ails the database costs a row, and never a stream. That is the exercise's own rule."
 BOUND = (
     "A shield needs a bound: what hangs behind it could not be ended from outside any more "
     f"(anyio, Shielding: {ANYIO}#shielding)."

@@ -111,9 +111,9 @@ BAD_REQUESTS = {
     "not JSON": b"{",
     "no messages": b"{}",
     "an empty list": b'{"messages": []}',
-    "a wrong role": b'{"messages": [{"role": "wizard", "content": "hi"}]}',
+    "a role called wizard": b'{"messages": [{"role": "wizard", "content": "hi"}]}',
     "empty content": b'{"messages": [{"role": "user", "content": ""}]}',
-    "too large": json.dumps({"messages": [{"role": "user", "content": LONG}]}).encode(),
+    "a million characters": json.dumps({"messages": [{"role": "user", "content": LONG}]}).encode(),
 }
 
 
@@ -140,6 +140,7 @@ async def bad_request_is_422(bench: Bench) -> Verdict:
 REFUSALS = {
     "upstream says 401": (Refusal(401, "Incorrect API key.", "invalid_api_key"), 502),
     "upstream says 429": (Refusal(429, "Rate limit.", headers=(("retry-after", "7"),)), 429),
+    "upstream says 429, not how long": (Refusal(429, "Rate limit."), 429),
     "upstream says 500": (Refusal(500, "Internal error.", "server_error"), 502),
     "upstream says 503": (Refusal(503, "Overloaded.", "overloaded"), 502),
 }
@@ -294,13 +295,16 @@ async def usage_chunk_survives(bench: Bench) -> Verdict:
 
 
 def _usage_lost(script: Script, answer: Answer) -> str | None:
+    asked = answer.entry.asked.get("stream_options") if answer.entry is not None else None
     if answer.told.kinds != ("token", "done") or answer.told.text != "Hello":
         seen = ", ".join(answer.told.kinds) or "nothing"
         return f"the client saw {seen}, and the connection was {_closed(answer)}"
     usage = answer.told.ends[0].value.get("usage")
     match usage:
-        case {"prompt_tokens": 11, "completion_tokens": 13}:
+        case {"prompt_tokens": 11, "completion_tokens": 13} if asked == {"include_usage": True}:
             return None
+        case {"prompt_tokens": 11, "completion_tokens": 13}:
+            return f"the usage was not asked for: the request has stream_options {asked}"
     return f"the provider counted 11 and 13 tokens, the client got {usage}"
 
 

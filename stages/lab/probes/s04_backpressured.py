@@ -98,6 +98,7 @@ LONG = Script(
         Done(),
     )
 )
+LONG_AND_CUT = Script((*LONG.steps[:-2], Cut()))
 PATIENT = Shape(sndbuf_bytes=SMALL_BYTES, env=(("SEND_TIMEOUT_S", "10"),))
 
 
@@ -105,23 +106,42 @@ async def slow_reader_frees_upstream(bench: Bench) -> Verdict:
     """A client rests for a moment and then reads on: does the upstream have to wait for it?
 
     Rule: while the client rests, the upstream comes to its end. Then the client gets every
-    character, in order, in fewer events than there were tokens: what has piled up is one event.
+    character, in order, in fewer events than there were tokens: what has piled up is one event. An
+    upstream that breaks off at its end has sent them, too, and they come before the `error`.
     Source: https://www.reactive-streams.org/ (a slow consumer must not hold up its producer for
     longer than a bounded buffer allows).
     """
-    prompt = await bench.register(LONG)
+    outcomes, timelines = dict[str, str | None](), {}
+    cases = {"a client that rests": LONG, "and the upstream fails": LONG_AND_CUT}
+    for name, script in cases.items():
+        answer, resting = await _rest(bench, script)
+        outcomes[name], timelines[name] = _unfree(answer, resting), answer.timeline
+        if outcomes[name] is None and script is LONG_AND_CUT:
+            outcomes[name] = _untold(answer)
+        if outcomes[name] is not None:
+            break  # who loses text when all goes well has nothing to say of a failure
+    holds = "the upstream had ended before the client read on, and no character was lost"
+    return judge(outcomes, holds, timelines)
+
+
+async def _rest(bench: Bench, script: Script) -> tuple[Answer, Entry | None]:
+    """Ask, and rest until the upstream has ended, or is held up; then read on."""
+    prompt = await bench.register(script)
     async with slow_client(bench, prompt, PATIENT) as client:
         await client.read(lambda: len(client.events) > 0, deadline_s=COME_S)
-        resting = await stalled(bench, prompt)  # the rest ends when the upstream has, or is held up
+        resting = await stalled(bench, prompt)
         if resting is not None and resting.ended is not None:
             await client.read(deadline_s=COME_S)
         client.leave("rst")
-    answer = await watch(bench, prompt, client)
-    return judge(
-        {"a client that rests": _unfree(answer, resting)},
-        "the upstream had ended before the client read on, and no character was lost",
-        {"a client that rests": answer.timeline},
-    )
+    return await watch(bench, prompt, client), resting
+
+
+def _untold(answer: Answer) -> str | None:
+    ends = [said.kind for said in answer.told.ends]
+    if ends != ["error"] or answer.client.ended != "clean":
+        told = ", ".join(ends) or "nothing"
+        return f"the client was told {told}, and the answer ended {answer.client.ended}"
+    return None
 
 
 def _unfree(answer: Answer, resting: Entry | None) -> str | None:
