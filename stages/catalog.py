@@ -118,7 +118,11 @@ WRONG_TURNS = (
         base="s03_disconnect_aware",
         mistake="looks for the client between two chunks, and awaits the upstream without a look",
         seen_in="the documentation of streaming libraries, and most answers on the subject",
-        fails=("leave-before-headers", "leave-before-headers-behind-middleware"),
+        fails=(
+            "leave-before-headers",
+            "leave-before-headers-behind-middleware",
+            "outcome-is-recorded",
+        ),
     ),
     WrongTurn(
         "s03_detached_reader",

@@ -130,10 +130,16 @@ async def leave_while_blocked(bench: Bench) -> Verdict:
 
 
 RECORD = re.compile(r"outcome=(\w+) events=(\d+) duration_s=([\d.]+)")
-OUTCOMES: dict[str, Script] = {
+BEGUN = (Role(), Token("Hello"), Token(" wor"), Token("ld"))
+ENDINGS: dict[str, Script] = {
     "completed": Script.answer("Hello", " wor", "ld"),
-    "client_closed": Script((Role(), Token("Hello"), Token(" wor"), Token("ld"), Pause(LONG_S))),
-    "upstream_failed": Script((Role(), Token("Hello"), Token(" wor"), Token("ld"), Cut())),
+    "client_closed": Script((*BEGUN, Pause(LONG_S))),
+    "client_closed, before the headers": THINKING,
+    "upstream_failed": Script((*BEGUN, Cut())),
+}
+LEAVE_AT = {
+    "client_closed": has_read("Hello world"),
+    "client_closed, before the headers": upstream_is_asked,
 }
 
 
@@ -146,20 +152,20 @@ async def outcome_is_recorded(bench: Bench) -> Verdict:
     """
     outcomes: dict[str, str | None] = {}
     timelines = {}
-    for name, script in OUTCOMES.items():
+    for name, script in ENDINGS.items():
         read_before = len(bench.server.log)
-        if name == "client_closed":
+        if (moment := LEAVE_AT.get(name)) is not None:
             try:
-                answer = await leave(bench, script, has_read("Hello world"))
+                answer = await leave(bench, script, moment)
             except NeverCame as exc:
                 return Verdict(False, f"{name}: {exc}")
         else:
             answer = await bench.ask(script)
         events = sum(said.kind == "token" for said in answer.told.said)
-        outcomes[name] = await _not_recorded(bench, read_before, (name, events))
+        outcomes[name] = await _not_recorded(bench, read_before, (name.split(",")[0], events))
         timelines[name] = answer.timeline
     return judge(
-        outcomes, f"{len(OUTCOMES)} streams left one record each, and it is true", timelines
+        outcomes, f"{len(ENDINGS)} streams left one record each, and it is true", timelines
     )
 
 
