@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from stages.lab.dialects import DIALECTS, Said, Told, read
+from stages.lab.dialects import DIALECTS, Said, Told, in_words, read
 from stages.lab.sse import Event, parse
 
 STAGES, PLAIN, ESCAPED = DIALECTS["stages"], DIALECTS["plain"], DIALECTS["escaped"]
@@ -140,3 +140,15 @@ def test_the_kinds_have_a_run_of_tokens_as_one() -> None:
     said = (token("a"), token("b"), DONE, DONE, token("c"), Said("unreadable", "x"))
 
     assert Told(said).kinds == ("token", "done", "done", "token", "unreadable")
+
+
+def test_in_words_the_first_unreadable_event_shows_its_data() -> None:
+    said = [Said("token", "a"), Said("unreadable", '{"text": null}'), Said("done", {})]
+
+    assert in_words(Told((*said, said[1]))) == (
+        'token, unreadable ({"text": null}), done, unreadable'
+    )
+
+
+def test_in_words_no_event_is_nothing() -> None:
+    assert in_words(Told(())) == "nothing"

@@ -52,6 +52,16 @@ class Told:
         )
 
 
+def in_words(told: Told) -> str:
+    """Return the kinds of all events as words, with the data of the first that is unreadable."""
+    words, shown = [], False
+    for kind in told.kinds:
+        broken = next((said.value for said in told.said if said.kind == "unreadable"), "")
+        words.append(f"unreadable ({broken:.60})" if kind == "unreadable" and not shown else kind)
+        shown = shown or kind == "unreadable"
+    return ", ".join(words) or "nothing"
+
+
 class Dialect(Protocol):
     """How to ask and how to read."""
 

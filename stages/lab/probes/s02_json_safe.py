@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from stages.lab.bench import ANSWER_S, Answer, Bench
 from stages.lab.cases import try_all
+from stages.lab.dialects import in_words
 from stages.lab.refusals import not_status, refused, status_timeline
 from stages.lab.script import (
     Cut,
@@ -102,7 +103,7 @@ def _forged(script: Script, answer: Answer) -> str | None:
     kinds = answer.told.kinds
     if kinds == ("token", "done"):
         return None
-    return f"the client saw {', '.join(kinds)}"
+    return f"the client saw {in_words(answer.told)}"
 
 
 LONG = "x" * 1_000_000
@@ -297,8 +298,7 @@ async def usage_chunk_survives(bench: Bench) -> Verdict:
 def _usage_lost(script: Script, answer: Answer) -> str | None:
     asked = answer.entry.asked.get("stream_options") if answer.entry is not None else None
     if answer.told.kinds != ("token", "done") or answer.told.text != "Hello":
-        seen = ", ".join(answer.told.kinds) or "nothing"
-        return f"the client saw {seen}, and the connection was {_closed(answer)}"
+        return f"the client saw {in_words(answer.told)}, and the connection was {_closed(answer)}"
     usage = answer.told.ends[0].value.get("usage")
     match usage:
         case {"prompt_tokens": 11, "completion_tokens": 13} if asked == {"include_usage": True}:
