@@ -19,6 +19,7 @@ from stages.lab.process import Process, ProcessError
 from stages.lab.script import Cut, Done, Finish, Pause, Refusal, Role, Script, Token, Usage
 from stages.lab.serve import Shape
 from stages.lab.verdict import Verdict, judge
+from stages.lab.work import last_line
 
 FINAL_S = 1.0  # measured: 5 ms after the end of the stream; the rest is for a busy machine
 
@@ -325,8 +326,10 @@ async def database_down_costs_no_stream(bench: Bench) -> Verdict:
     nowhere = Shape(env=(("DATABASE_URL", "sqlite+aiosqlite:////nowhere/usage.sqlite3"),))
     try:
         gone = await bench.ask(Script.answer("a", "b"), server=bench.shaped(nowhere))
-    except ProcessError:
-        return Verdict(False, "it cannot be opened: the server does not start")
+    except ProcessError as exc:
+        raised, line = last_line(str(exc), Path(bench.target.name))
+        finding = f"it cannot be opened: the server does not start: {raised or 'it says nothing'}"
+        return Verdict(False, finding, (f"✗ {line}",) if line else ())
     server = bench.shaped(HELD)
     async with busy(bench.database(server)):
         held = await bench.ask(Script.answer("a", "b"), server=server)
