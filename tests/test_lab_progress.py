@@ -51,12 +51,16 @@ def test_a_damaged_file_can_be_reset(work: Path) -> None:
     assert progress.right() == []
 
 
-def test_a_folder_that_cannot_be_written_is_explained(work: Path) -> None:
+def test_a_file_that_cannot_be_written_is_explained(work: Path) -> None:
+    (work / "progress.new").mkdir(parents=True)
+
+    assert "The progress could not be written to" in progress.note("a")
+
+
+def test_a_folder_that_is_a_file_is_explained(work: Path) -> None:
     work.write_text("a file where the folder should be")
 
-    assert "The progress could not be" in progress.note("a") or "cannot be read" in progress.note(
-        "a"
-    )
+    assert "cannot be read: " in progress.note("a")
 
 
 def test_without_a_folder_of_ones_own_it_is_work(monkeypatch: pytest.MonkeyPatch) -> None:

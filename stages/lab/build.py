@@ -85,16 +85,16 @@ class Build(Exercise):
         kept = "" if aside is None else f" Your earlier file is {work.named(aside)} now."
         return _said(told + kept)
 
-    def check(self, *names: str, on_cell: OnCell = lambda cell: None) -> Outcome:
+    def check(self, *names: str) -> Outcome:
         """Run every probe up to this stage on the learner's file, or those that are named.
 
-        It is right when all are green. `on_cell` is told of each verdict as it comes.
+        It is right when all are green.
         """
         try:
             probes = [find_probe(name) for name in names] or self.probes
         except ProbeError as exc:
             return Outcome("not yet", self.name, str(exc))
-        return self.before_the_probes() or self.measure([each.name for each in probes], on_cell)
+        return self.before_the_probes() or self.measure([each.name for each in probes])
 
     def before_the_probes(self) -> Outcome | None:
         """Return what can be said without a probe, None for a server that answers."""
@@ -110,8 +110,11 @@ class Build(Exercise):
             return self._not_attempted(f"{work.named(self.path)} is still as it was made.")
         return asyncio.run(self._first_answer())
 
-    def measure(self, names: Sequence[str], on_cell: OnCell) -> Outcome:
-        """Return the outcome of these probes, on a file that can be probed."""
+    def measure(self, names: Sequence[str], on_cell: OnCell = lambda cell: None) -> Outcome:
+        """Return the outcome of these probes, on a file that can be probed.
+
+        `on_cell` is told of each verdict as it comes.
+        """
         try:
             cells = asyncio.run(lanes.tour([find(str(self.path))], on_cell, names=names))
         except ProcessError as exc:

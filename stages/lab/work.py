@@ -1,12 +1,9 @@
 """The learner's own files: made once, never overwritten unasked, and why one does not start."""
 
-import re
 from pathlib import Path
 
-from stages.lab import progress
+from stages.lab import progress, tracebacks
 from stages.lab.process import ROOT
-
-RAISED = re.compile(r"[A-Za-z_.]*(Error|Exception|Exit|Interrupt|Warning)\b")
 
 
 class WorkError(RuntimeError):
@@ -69,17 +66,9 @@ def why_not_started(told: str, path: Path) -> tuple[str, str]:
 
 
 def last_line(log: str, path: Path) -> tuple[str, str]:
-    """Return the last exception in a log, and the learner's line where that was or where it hangs.
-
-    Either is empty where the log has none.
-    """
-    lines = [line.strip(" |") for line in log.splitlines()]
-    place = re.compile(rf'File "[^"]*{re.escape(path.name)}", line (\d+)')
-    numbers = [int(match[1]) for line in lines if (match := place.match(line))]
-    # The stack of a hang has the innermost frame first, a traceback has it last.
-    hangs = any("most recent call first" in line for line in lines)
-    raised = [line for line in lines if RAISED.match(line)]
-    return "".join(raised[-1:]), _line(path, numbers[:1] if hangs else numbers[-1:])
+    """Return the last exception in a log, and the line of this file, as `tracebacks.last`."""
+    source = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return tracebacks.last(log, path.name, source)
 
 
 def _set_aside(path: Path) -> Path:
@@ -90,8 +79,3 @@ def _set_aside(path: Path) -> Path:
 
 def _column(exc: SyntaxError) -> int:
     return max(0, (exc.offset or 1) - 1)
-
-
-def _line(path: Path, numbers: list[int]) -> str:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return "".join(f"line {number}: {lines[number - 1].strip()}" for number in numbers)

@@ -1,6 +1,5 @@
 """Stamps: a learner's middleware over real sockets, under real uvicorn in a process of its own."""
 
-import re
 import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,14 +9,13 @@ from typing import Any
 import cloudpickle
 import websockets
 
-from stages.lab import attempt
+from stages.lab import attempt, tracebacks
 from stages.lab.attempt import calling, now, show
 from stages.lab.checks.s03_stamped import ANSWER_FILE, PURPOSE
 from stages.lab.clients import Client
 from stages.lab.outcome import NotYet
 from stages.lab.process import Process, ProcessError
 from stages.lab.serve import serve
-from stages.lab.work import RAISED
 
 READ_S = 3.0  # an answer takes milliseconds; the rest is for a busy machine
 READY_S = 15.0  # a server starts in 1 s; the rest is for a busy machine
@@ -130,15 +128,7 @@ def headers(client: Client) -> list[str]:
 
 def _raised(log: str) -> tuple[str, str]:
     """Return the last exception in a log, and the learner's line that it passed last, if any."""
-    lines = [line.strip(" |") for line in log.splitlines()]
-    raised = next((line for line in reversed(lines) if RAISED.match(line)), "")
-    place = re.compile(rf'File "{re.escape(attempt.source.file)}", line (\d+)')
-    numbers = [int(match[1]) for line in lines if (match := place.match(line))]
-    if not numbers:
-        return raised, ""
-    number, source = numbers[-1], attempt.source.lines
-    text = source[number - 1].strip() if number <= len(source) else ""
-    return raised, f"line {number}: {text}".removesuffix(": ")
+    return tracebacks.last(log, attempt.source.file, attempt.source.lines)
 
 
 def serve_behind(answer: Any, folder: str) -> Process:
