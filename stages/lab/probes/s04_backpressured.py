@@ -226,6 +226,11 @@ async def silent_upstream_is_cut(bench: Bench) -> Verdict:
     """
     asked = {**SILENCES, "short pauses": THOUGHTFUL}
     answers = await bench.ask_all(asked, deadline_s=2 * UPSTREAM_IDLE_S)
+    for name in SILENCES:
+        if (entry := answers[name].entry) is not None:
+            # The client may know of the end before the upstream has seen the close.
+            (seen,) = await bench.entries(entry.script, "left", 1, GRACE_S)
+            answers[name] = replace(answers[name], entry=seen)
     complaints = {name: _silent(answers[name], name) for name in SILENCES}
     complaints["short pauses"] = _cut_short(answers["short pauses"])
     return judge(
