@@ -110,7 +110,8 @@ def become(wanted: Wanted, base: Sequence[str]) -> None:
     sys.orig_argv[1:] = ["-m", *wanted.words]
     sys.argv[1:] = wanted.words[1:]  # `runpy` sets the first one
     # Or what it defines would be among the names of ours, and `runpy` warn that it is there.
-    sys.modules["__main__"] = ModuleType("__main__")
+    sys.modules["__main__"] = main = ModuleType("__main__")
+    main.__annotations__ = {}  # which a start makes as well
     sys.modules.pop(wanted.words[0], None)
 
 

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import IO, Any
 
 from stages.lab.children import ROOT, Warm, above_2, how_ended
@@ -22,6 +22,7 @@ READY = b"R"
 KNOCK = b"K"
 READY_S = 60.0  # to import it all: 2 s; the rest is for a cold disk and a busy machine
 ANSWER_S = 30.0  # measured: 10 ms, and each start waits for those before it
+ENDED_S = 1.0  # it closes its sockets a moment before its exit code is there
 # It has none of these: its children are given theirs, see `forked`.
 GIVEN = ("PYTHONPATH", "PYTHONSAFEPATH", "PYTHONWARNINGS")
 
@@ -47,7 +48,8 @@ class Parent:
                 socket.send_fds(self._channel, [KNOCK], [theirs.fileno()])
                 theirs.close()
                 sent = socket.send_fds(ours, [document], descriptors)
-                ours.sendall(document[sent:])
+                if sent < len(document):  # none is too few: the parent may have said no, and left
+                    ours.sendall(document[sent:])
                 answer = self._answer(ours)
             except ConnectionError:
                 answer = {}
@@ -70,12 +72,14 @@ class Parent:
         return answer
 
     def _gone(self) -> str:
-        """Forget this parent; returns what has become of it."""
-        Known.forget()
+        """Return why there was no answer; forget this parent when it has ended."""
         how = ""
         if self._popen is not None:
-            with suppress(subprocess.TimeoutExpired):
-                how = f" {how_ended(self._popen.wait(1))}"
+            try:
+                how = f" {how_ended(self._popen.wait(ENDED_S))}"
+            except subprocess.TimeoutExpired:  # and others have children of it
+                return "The parent of warm starts gave no answer. Probably the machine is busy."
+        Known.forget()
         return (
             f"The parent of warm starts has ended{how}. Probably it was killed, or memory is "
             "short. The next start has a new one."
