@@ -103,7 +103,7 @@ def test_a_lane_that_is_killed_is_explained(monkeypatch: pytest.MonkeyPatch) -> 
     started = lanes._process
 
     @asynccontextmanager
-    async def killed(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    async def killed(*words: str) -> AsyncIterator[lanes.Lane]:
         async with started(*words) as process:
             os.kill(process.pid, signal.SIGKILL)
             yield process
