@@ -249,11 +249,18 @@ def ticks(checkout: Checkout) -> str:
     return str(file)
 
 
-@pytest.fixture
-def interrupted(with_uv: Checkout) -> Iterator[subprocess.Popen[str]]:
+# dash is the sh of Debian, bash that of macOS, and bash goes on after
+# Ctrl-C when what it waited for ended in good order.
+@pytest.fixture(params=["sh", "bash"])
+def interrupted(
+    with_uv: Checkout, request: pytest.FixtureRequest
+) -> Iterator[subprocess.Popen[str]]:
     """Press Ctrl-C while uv installs."""
+    shell = shutil.which(request.param)
+    if shell is None:
+        pytest.skip(f"there is no {request.param}")
     with subprocess.Popen(
-        [with_uv.path / "make", ".venv/ready"],
+        [with_uv.path / "make", f"SHELL={shell}", ".venv/ready"],
         cwd=with_uv.folder,
         env=with_uv.env(HANG="yes"),
         stdout=subprocess.PIPE,
