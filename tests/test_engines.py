@@ -18,6 +18,8 @@ NUMBERS = (3, 4)
 STEMS = [stage.stem for stage in catalog.STAGES if stage.number in NUMBERS]
 PROBES = [probe for probe in all_probes() if probe.introduced_by in NUMBERS]
 
+pytestmark = pytest.mark.slow("a second engine")
+
 
 @pytest.fixture(scope="module", params=STEMS)
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
