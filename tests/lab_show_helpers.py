@@ -88,7 +88,9 @@ def cell(
 ) -> Cell:
     """A cell of the matrix, as expected unless told."""
     wanted = green if expected is None else expected
-    return Cell(target, probe, Verdict(green, finding, details), wanted, took_s=0.5)
+    return Cell(
+        target, probe, Verdict("green" if green else "red", finding, details), wanted, took_s=0.5
+    )
 
 
 def labelled(picture: Picture, label: str) -> list[Any]:

@@ -21,7 +21,7 @@ from stages.lab.verdict import Moment, Verdict
 CELL = Cell(
     "s01_naive",
     "text-survives",
-    Verdict(False, "lost", ("✗ a: lost", "✓ b"), (Moment(0.5, "client", "leaves"),)),
+    Verdict("red", "lost", ("✗ a: lost", "✓ b"), (Moment(0.5, "client", "leaves"),)),
     False,
     1.5,
     "a log\nof two lines",

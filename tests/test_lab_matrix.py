@@ -23,7 +23,13 @@ FAST = "usage-chunk-survives"
 
 
 def cell(*, green: bool, expected: bool | None) -> Cell:
-    return Cell("s01_naive", "a-probe", Verdict(green, "what was found"), expected, 0.0)
+    return Cell(
+        "s01_naive",
+        "a-probe",
+        Verdict("green" if green else "red", "what was found"),
+        expected,
+        0.0,
+    )
 
 
 def as_probe(experiment: Measure) -> Probe:
@@ -112,7 +118,7 @@ def test_an_unknown_target_is_explained() -> None:
 def test_the_log_is_that_of_every_server_that_the_probe_used(bench: Bench) -> None:
     async def use(bench: Bench) -> Verdict:
         await bench.ask(Script.answer("a"), server=bench.shaped(Shape(middleware=True)))
-        return Verdict(True, "used")
+        return Verdict("green", "used")
 
     found = asyncio.run(measure(bench, as_probe(use)))
 
@@ -122,7 +128,7 @@ def test_the_log_is_that_of_every_server_that_the_probe_used(bench: Bench) -> No
 def test_a_probe_that_waits_for_ever_is_red(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     async def wait(bench: Bench) -> Verdict:
         await asyncio.Event().wait()
-        return Verdict(True, "never")
+        return Verdict("green", "never")
 
     monkeypatch.setattr(matrix, "PROBE_S", 0.1)
     found = asyncio.run(measure(bench, as_probe(wait)))
@@ -135,6 +141,6 @@ def test_a_server_that_a_probe_has_ended_is_no_crash(bench: Bench) -> None:
         server = bench.shaped(Shape(middleware=True))
         server.signal(signal.SIGTERM)
         server.wait(10)
-        return Verdict(False, "red")
+        return Verdict("red", "red")
 
     assert asyncio.run(measure(bench, as_probe(end))).verdict.finding == "red"

@@ -47,7 +47,7 @@ def cell(
     timeline: Timeline = (),
     log: str = "",
 ) -> Cell:
-    verdict = Verdict(green, finding, details, timeline)
+    verdict = Verdict("green" if green else "red", finding, details, timeline)
     return Cell(target.name, probe.name, verdict, expected, 1.5, log)
 
 

@@ -11,14 +11,14 @@ SECOND = (Moment(0.5, "upstream", "sees fin"),)
 def test_no_complaint_is_green_with_what_holds() -> None:
     verdict = judge({"a": None, "b": None}, "all held", {"a": FIRST, "b": SECOND})
 
-    assert verdict == Verdict(True, "all held", ("✓ a", "✓ b"), FIRST)
+    assert verdict == Verdict("green", "all held", ("✓ a", "✓ b"), FIRST)
 
 
 def test_one_complaint_is_red_with_the_case_that_failed() -> None:
     verdict = judge({"a": None, "b": "was cut"}, "all held", {"a": FIRST, "b": SECOND})
 
     assert verdict == Verdict(
-        False, "b: was cut (1 of 2 cases fail)", ("✓ a", "✗ b: was cut"), SECOND
+        "red", "b: was cut (1 of 2 cases fail)", ("✓ a", "✗ b: was cut"), SECOND
     )
 
 
@@ -51,7 +51,7 @@ def test_no_case_is_no_verdict() -> None:
 
 @pytest.mark.parametrize(("green", "words"), [(True, "✓ all held"), (False, "✗ all held")])
 def test_a_verdict_reads_as_its_mark_and_its_finding(green: bool, words: str) -> None:
-    assert str(Verdict(green, "all held")) == words
+    assert str(Verdict("green" if green else "red", "all held")) == words
 
 
 def test_a_moment_reads_in_columns() -> None:

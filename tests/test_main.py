@@ -281,7 +281,16 @@ class Lab:
             self.fails_after -= 1
             expected = None if target.stem is None else catalog.expected(name, target.stem)
             green = bool(expected) != (name in self.wrong)
-            on_cell(Cell(target.name, name, Verdict(green, f"of {name}"), expected, 0.1, "log"))
+            on_cell(
+                Cell(
+                    target.name,
+                    name,
+                    Verdict("green" if green else "red", f"of {name}"),
+                    expected,
+                    0.1,
+                    "log",
+                )
+            )
 
 
 @pytest.fixture

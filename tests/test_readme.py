@@ -74,7 +74,9 @@ def test_the_picture_is_what_the_tool_draws_from_the_verdicts(tmp_path: Path) ->
         for probe in all_probes():
             green = catalog.expected(probe.name, stage.stem)
             assert green is not None
-            cells.append(Cell(stage.stem, probe.name, Verdict(green, ""), green, 0.0))
+            cells.append(
+                Cell(stage.stem, probe.name, Verdict("green" if green else "red", ""), green, 0.0)
+            )
 
     show.staircase(cells).save(tmp_path / "staircase.svg")
 

@@ -22,6 +22,7 @@ from stages.lab.serve import PLAIN, Shape, serve, upstream
 from stages.lab.sse import Comment
 from stages.lab.targets import Target, find
 from stages.lab.verdict import Moment, Timeline
+from stages.lab.witness import Witness
 
 # The lab shrinks the stages' time constants, so that a probe takes a second and not a minute.
 SHRUNK = {"PING_S": "0.25", "SEND_TIMEOUT_S": "1", "UPSTREAM_IDLE_S": "2"}
@@ -63,7 +64,8 @@ class Bench:
 
     Every server of the bench runs on `engine`, whatever its shape says; without one, on that of its
     shape. Raises ValueError for an engine that there is not. `upstream_sndbuf_bytes` is `SO_SNDBUF`
-    of the upstream's connections; with None, it is as the kernel likes.
+    of the upstream's connections; with None, it is as the kernel likes. Whoever judges times enters
+    the `witness`.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Bench:
         self._databases: dict[Process, Path] = {}
         self._nobody: socket.socket | None = None
         self._numbers = itertools.count(1)
+        self.witness = Witness()
         self._open = True
 
     def __enter__(self) -> Self:

@@ -21,6 +21,7 @@ from stages.lab.targets import find
 
 LOG_S = 2.0  # uvicorn logs a failure after its answer: milliseconds; the rest is for a busy machine
 FIRST_ANSWER_S = 10.0  # measured: 0.1 s; a server that is silent this long would be in every probe
+CALM = "Close what keeps this machine busy, and check again. It is neither right nor wrong."
 CONTRACT = "The file starts, its app is called `app`, and POST /chat answers text/event-stream."
 
 
@@ -156,8 +157,13 @@ class Build(Exercise):
         return self._failed(f"to one question: {got}", at)
 
     def _judged(self, cells: Sequence[Cell]) -> Outcome:
-        red = [cell for cell in cells if not cell.verdict.green]
+        red = [cell for cell in cells if cell.verdict.red]
+        unsure = [cell for cell in cells if not cell.verdict.measured]
         rows = "\n".join(f"{cell.verdict.mark} {cell.probe}" for cell in cells)
+        if unsure and not red:
+            told = f"{len(unsure)} of {len(cells)} probes could not be measured. Try again."
+            told_of = (("probes", rows), ("got", unsure[0].verdict.finding))
+            return Outcome("not measured", self.name, told, (*told_of, ("do", CALM)))
         if not red:
             if {cell.probe for cell in cells} >= {probe.name for probe in self.probes}:
                 told = f"All {len(cells)} probes up to stage {self.number} are green."

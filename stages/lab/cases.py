@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
-from stages.lab.bench import Answer, Bench
+from stages.lab.bench import ANSWER_S, Answer, Bench
 from stages.lab.script import Script
-from stages.lab.verdict import Verdict, judge
+from stages.lab.verdict import Complaint, Verdict, judge
 
-Complain = Callable[[Script, Answer], str | None]
+Complain = Callable[[Script, Answer], Complaint | None]
 
 
 async def try_all(
@@ -15,7 +15,20 @@ async def try_all(
     """Return the verdict on all scripts; `complain` says what is wrong with an answer, or None."""
     answers = await bench.ask_all(scripts)
     return judge(
-        {name: complain(scripts[name], answer) for name, answer in answers.items()},
+        {
+            name: in_time(bench, answer, complain(scripts[name], answer))
+            for name, answer in answers.items()
+        },
         what_holds,
         {name: answer.timeline for name, answer in answers.items()},
     )
+
+
+def in_time(
+    bench: Bench, answer: Answer, complaint: Complaint | None, bound_s: float = ANSWER_S
+) -> Complaint | None:
+    """Return a complaint as one of time where the answer had not ended when patience was over."""
+    client = answer.client
+    if complaint is None or client.ended != "left":
+        return complaint
+    return bench.witness.never(str(complaint), bound_s, since_s=client.sent_s)

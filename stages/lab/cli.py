@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-OK, DISAGREES, WRONG_USAGE = 0, 1, 2
+OK, DISAGREES, WRONG_USAGE, UNMEASURED = 0, 1, 2, 3
 INTERRUPTED = 130  # 128 + SIGINT, as a shell counts
 
 PYTHON = "python -m stages"  # what a learner types; the commands in our messages start with it

@@ -15,6 +15,7 @@ from stages.lab.cli import (
     INTERRUPTED,
     OK,
     PYTHON,
+    UNMEASURED,
     UsageError,
     console,
     line,
@@ -116,13 +117,15 @@ def _build(number: int) -> Build:
 
 
 def _close(out: Console, build: Build, outcome: Outcome) -> int:
-    colour = {"✓": "bold green", "✗": "bold red", "·": "bold"}
+    colour = {"✓": "bold green", "✗": "bold red", "·": "bold", "?": "bold yellow"}
     head, *rest = repr(outcome).split("\n")
     say(out, (printable(head), colour[head[0]]))
     for text in rest:
         say(out, printable(text))
     if commands := _commands(build, outcome):
         type_next(out, commands)
+    if outcome.state == "not measured":
+        return UNMEASURED
     return OK if outcome.state.startswith("right") else DISAGREES
 
 

@@ -110,8 +110,9 @@ def _now(probe: Probe) -> Text:
 
 def _close(out: Console, target: Target, cells: Sequence[Cell], took_s: float) -> None:
     report.surprises(out, cells)
+    report.unmeasured(out, cells)
     say(out, ("\n" + report.summary(cells, took_s), "bold"))
-    red = [cell for cell in cells if not cell.verdict.green]
+    red = [cell for cell in cells if cell.verdict.red]
     if target.stem is None and len(red) == len(cells) > FEW:
         say(
             out,

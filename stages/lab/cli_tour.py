@@ -79,10 +79,11 @@ def _report(out: Console, view: "View") -> None:
     out.print()
     report.staircase(out, view.plan, view.cells)
     report.surprises(out, view.cells)
+    report.unmeasured(out, view.cells)
 
 
 def _next(cells: Sequence[Cell]) -> dict[str, str]:
-    red = next((cell for cell in cells if not cell.verdict.green), None)
+    red = next((cell for cell in cells if cell.verdict.red), None)
     commands = {}
     if red is not None:
         where = f"{report.typed(red.target)} {red.probe}"
@@ -129,7 +130,7 @@ class View:
 
     def _tell(self, out: Console, cell: Cell) -> None:
         done = f"{len(self.cells):>{len(str(self.total))}}/{self.total}"
-        note = "" if cell.as_expected else "  NOT AS EXPECTED"
+        note = "  NOT AS EXPECTED" if cell.as_expected is False else ""
         mark = report.mark(cell)
         line(out, f"{done} ", mark, f" {cell.probe} on {cell.target}, {cell.took_s:.1f} s{note}")
 

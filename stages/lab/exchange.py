@@ -135,7 +135,7 @@ class Exchange:
                 await _writable(self._socket)
                 continue
             if self.entry is not None:
-                self.entry.sent_bytes += taken
+                self.entry.take(taken, sent_s)
             data = data[taken:]
             if not data:
                 return sent_s

@@ -10,15 +10,16 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, replace
+from functools import partial
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from stages.lab.dialects import DIALECTS
 from stages.lab.leash import end_with_parent
-from stages.lab.matrix import Cell, OnCell, ProbeBroken, probe
+from stages.lab.matrix import AGAIN, Cell, OnCell, ProbeBroken, probe
 from stages.lab.probes import all_probes
 from stages.lab.process import ROOT, ProcessError, how_ended
 from stages.lab.targets import Target, find
@@ -56,25 +57,21 @@ async def tour(
     """Run every probe on every target in as many lanes; returns the cells in their order.
 
     `names` are those of the probes, all of them when there is none. `on_cell` is told of each cell
-    as it comes. Raises ProcessError when a server does not start and
-    ProbeBroken when a probe gives no verdict; then, and when cancelled, the other lanes end too.
+    as it comes. What could not be measured, because the machine was too busy to tell, is measured
+    again at the end, alone, up to AGAIN times, and told then. Raises ProcessError when a server
+    does not start and ProbeBroken when a probe gives no verdict; then, and when cancelled, the
+    other lanes end too.
     """
     gate, targets = asyncio.Semaphore(lanes), list(targets)
     names = list(names) or [one.name for one in all_probes()]
     cells = dict[tuple[str, str], Cell]()
 
     async def lane(target: Target, share: Sequence[str]) -> None:
-        async with gate, _process(target.name, target.dialect.name, *share) as process:
-            assert process.stdout is not None  # it is a pipe
-            async for line in process.stdout:
-                cell = from_line(line)
-                cells[cell.target, cell.probe] = cell
-                on_cell(cell)
-            if any((target.name, name) not in cells for name in share):
-                raise ProcessError(
-                    f"A lane of {target.name} ended {how_ended(await process.wait())} before its "
-                    "last probe. Probably it was killed, or memory is short. Run it again."
-                )
+        async with gate, aclosing(_lane(target, share)) as measured:
+            async for cell in measured:
+                cells[target.name, cell.probe] = cell
+                if cell.verdict.measured:
+                    on_cell(cell)
 
     count = max(1, lanes // max(1, len(targets)))
     try:
@@ -85,7 +82,29 @@ async def tour(
                     group.create_task(lane(target, share))
     except ExceptionGroup as failed:
         raise failed.exceptions[0] from None
+    for target, name in [(target, name) for target in targets for name in names]:
+        for _ in range(AGAIN):
+            if not cells[target.name, name].verdict.measured:
+                await lane(target, [name])
+        if not cells[target.name, name].verdict.measured:
+            on_cell(cells[target.name, name])
     return [cells[target.name, name] for target in targets for name in names]
+
+
+async def _lane(target: Target, share: Sequence[str]) -> AsyncGenerator[Cell]:
+    """Measure a share of the probes in a process of its own; yields each cell as it comes."""
+    left = set(share)
+    async with _process(target.name, target.dialect.name, *share) as process:
+        assert process.stdout is not None  # it is a pipe
+        async for line in process.stdout:
+            cell = from_line(line)
+            left.remove(cell.probe)
+            yield cell
+        if left:
+            raise ProcessError(
+                f"A lane of {target.name} ended {how_ended(await process.wait())} before its "
+                "last probe. Probably it was killed, or memory is short. Run it again."
+            )
 
 
 @asynccontextmanager
@@ -120,8 +139,8 @@ def main(argv: Sequence[str]) -> None:
     target = replace(find(name), dialect=DIALECTS[dialect])
     end_with_parent()
     try:
-        told = probe(target, *names, on_cell=lambda cell: print(to_line(cell), flush=True))
-        asyncio.run(told)
+        told = partial(print, flush=True)
+        asyncio.run(probe(target, *names, on_cell=lambda cell: told(to_line(cell)), again=0))
     except (ProcessError, ProbeBroken) as exc:
         print(json.dumps({"failed": type(exc).__name__, "message": str(exc)}), flush=True)
 

@@ -1,5 +1,6 @@
 """Leaving: ask, leave at a chosen moment, and watch what the upstream sees of it."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Literal
@@ -7,10 +8,12 @@ from typing import Literal
 from stages.lab.bench import Answer, Bench
 from stages.lab.clients import Client
 from stages.lab.dialects import read
+from stages.lab.ledger import Entry
 from stages.lab.process import Process
 from stages.lab.script import Script
 from stages.lab.serve import PLAIN, Shape
 from stages.lab.targets import Target
+from stages.lab.verdict import Complaint
 
 WATCH_S = 1.0  # how long we look before we say "still open"; a leak lasts as long as the upstream
 COME_S = 10.0  # for what must come before the client leaves
@@ -18,6 +21,10 @@ COME_S = 10.0  # for what must come before the client leaves
 
 class NeverCame(Exception):
     """The moment to leave never came: a leave at another one would prove nothing."""
+
+    def __init__(self, complaint: Complaint) -> None:
+        super().__init__(str(complaint))
+        self.complaint = complaint
 
 
 Moment = Callable[[Bench, str, Client], Awaitable[object]]
@@ -55,15 +62,33 @@ async def leave(
     prompt = await bench.register(script)
     async with bench.client(prompt, server=bench.shaped(shape)) as client:
         if not await moment(bench, prompt, client) or client.ended is not None:
-            raise NeverCame(f"the moment to leave had not come after {COME_S:g} s")
+            told = f"the moment to leave had not come after {COME_S:g} s"
+            raise NeverCame(_in_time(bench, client, told))
         client.leave(how)
     return await watch(bench, prompt, client)
 
 
 async def watch(bench: Bench, prompt: str, client: Client) -> Answer:
-    """Watch the upstream after the client has left; returns what was seen."""
-    entries = await bench.entries(prompt, "left", 1, WATCH_S)
-    return Answer(client, read(bench.dialect, client.events), entries[-1] if entries else None)
+    """Watch the upstream after the client has left, for WATCH_S; returns what was seen."""
+    left_s = client.ended_s or time.monotonic()
+    entry = await until_left(bench, prompt, left_s, WATCH_S)
+    return Answer(client, read(bench.dialect, client.events), entry)
+
+
+async def until_left(bench: Bench, prompt: str, since_s: float, bound_s: float) -> Entry | None:
+    """Return the upstream's entry once it was closed, or the bound that began then is over."""
+    while True:
+        left_s = bench.witness.left_s(since_s, bound_s)
+        entries = await bench.entries(prompt, "left", 1, left_s)
+        if (entries and entries[-1].left) or not left_s:
+            return entries[-1] if entries else None
+
+
+def _in_time(bench: Bench, client: Client, told: str) -> Complaint:
+    """Return what did not come while the client waited as a complaint of time."""
+    if client.ended is not None:
+        return told
+    return bench.witness.never(told, COME_S, since_s=client.sent_s)
 
 
 async def ask_and_leave(target: Target | str | int, script: Script) -> Answer:
@@ -82,5 +107,6 @@ async def running(bench: Bench, server: Process, script: Script) -> AsyncIterato
         await client.read(lambda: len(client.events) > 0, deadline_s=COME_S)
         if not client.events:
             how = f"status {client.status}" if client.ended else f"nothing came in {COME_S:g} s"
-            raise NeverCame(f"a stream that may run did not begin: {how}")
+            told = f"a stream that may run did not begin: {how}"
+            raise NeverCame(_in_time(bench, client, told))
         yield client

@@ -31,8 +31,8 @@ class Entry:
     connection before that end. At most one of the two is set. An answer has ended when the kernel
     has taken its last byte, whether or not the other side has read it.
 
-    `tokens` and `sent_bytes` (headers included) count what the kernel has taken; `sent` has the
-    first SENT_KEPT steps and when each was taken.
+    `tokens` and `sent_bytes` (headers included) count what the kernel has taken, the last of it at
+    `last_s`; `sent` has the first SENT_KEPT steps and when each was taken.
     """
 
     id: int
@@ -47,8 +47,13 @@ class Entry:
     left_s: float | None = None
     tokens: int = 0
     sent_bytes: int = 0
+    last_s: float | None = None
     sent: list[tuple[float, str]] = field(default_factory=list)
     on_change: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+
+    def take(self, count: int, at_s: float) -> None:
+        """Keep that the kernel took so many bytes."""
+        self.sent_bytes, self.last_s = self.sent_bytes + count, at_s
 
     def note(self, what: str, at_s: float) -> None:
         """Keep that `what` was sent."""

@@ -6,8 +6,14 @@ from typing import Literal
 
 from stages.lab.tables import escaped
 
-State = Literal["not attempted", "not yet", "right so far", "right"]
-MARKS: dict[State, str] = {"not attempted": "·", "not yet": "✗", "right so far": "✓", "right": "✓"}
+State = Literal["not attempted", "not measured", "not yet", "right so far", "right"]
+MARKS: dict[State, str] = {
+    "not attempted": "·",
+    "not measured": "?",  # the machine was too busy to tell: it is neither right nor wrong
+    "not yet": "✗",
+    "right so far": "✓",
+    "right": "✓",
+}
 
 
 class NotYet(Exception):

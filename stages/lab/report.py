@@ -10,14 +10,16 @@ from rich.table import Table
 from rich.text import Text
 
 from stages import catalog
-from stages.lab.cli import DISAGREES, OK, PYTHON, item, line, printable, say
+from stages.lab.cli import DISAGREES, OK, PYTHON, UNMEASURED, item, line, printable, say
 from stages.lab.matrix import Cell
 from stages.lab.probes import Probe, find
 from stages.lab.targets import Target
+from stages.lab.verdict import MARKS, State
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 HEAD_MOMENTS, TAIL_MOMENTS = 24, 8  # what a screen holds of a timeline; `--json` has all of it
 LOG_LINES = 12
+COLOURS: dict[State, str] = {"green": "green", "red": "red", "unmeasured": "yellow"}
 LIBRARY = re.compile('File "[^"]*/site-packages/')  # long, and the same on every line
 
 NUMBERS = {stage.stem: str(stage.number) for stage in catalog.STAGES}
@@ -54,9 +56,9 @@ def fix_of(cell: Cell) -> str:
 
 
 def mark(cell: Cell) -> Text:
-    """Return ✓ or ✗, with an exclamation mark where it is not what was expected."""
-    colour = "green" if cell.verdict.green else "red"
-    if cell.as_expected:
+    """Return ✓, ✗ or ?, with an exclamation mark where it is not what was expected."""
+    colour = COLOURS[cell.verdict.state]
+    if cell.as_expected is not False:
         return Text(cell.verdict.mark, colour)
     return Text(f"{cell.verdict.mark}!", f"bold reverse {colour}")
 
@@ -88,10 +90,12 @@ def _row(name: str, marks: Sequence[Text], plan: Plan, width: int) -> Table:
 
 def _legend(out: Console, plan: Plan, cells: Sequence[Cell]) -> None:
     parts = ["✓ holds", "✗ fails"]
-    if any(not cell.as_expected for cell in cells):
+    if any(cell.as_expected is False for cell in cells):
         parts.append("! not what the catalogue expects")
+    if not all(cell.verdict.measured for cell in cells):
+        parts.append("? not measured: this machine was busy")
     if len(cells) < len(plan.targets) * len(plan.probes):
-        parts.append("· not measured")
+        parts.append("· not run")
     say(out, ("\n" + "   ".join(parts), "dim"))
     for name, head in plan.heads.items():
         if name not in NUMBERS:
@@ -99,22 +103,24 @@ def _legend(out: Console, plan: Plan, cells: Sequence[Cell]) -> None:
 
 
 def evidence(out: Console, cells: Sequence[Cell]) -> None:
-    """Print each red verdict in one line, by target."""
+    """Print each verdict that is not green in one line, by target."""
     for target, group in groupby(cells, key=lambda cell: cell.target):
-        measured = list(group)
-        red = [cell for cell in measured if not cell.verdict.green]
-        if not red:
+        found = list(group)
+        told = [cell for cell in found if not cell.verdict.green]
+        if not told:
             continue
-        wide = max(len(cell.probe) for cell in red)
-        line(out, (f"\n{target}", "bold"), f"  {len(red)} of {len(measured)} probes fail")
-        for cell in red:
+        wide = max(len(cell.probe) for cell in told)
+        red, unsure = sum(cell.verdict.red for cell in told), len(_unmeasured(told))
+        note = f", {unsure} not measured" if unsure else ""
+        line(out, (f"\n{target}", "bold"), f"  {red} of {len(found)} probes fail{note}")
+        for cell in told:
             head = Text.assemble("  ", mark(cell), f" {cell.probe:<{wide}} ")
             item(out, head, printable(cell.verdict.finding))
 
 
 def surprises(out: Console, cells: Sequence[Cell]) -> None:
     """Print each verdict that the catalogue does not expect, why it may be so, and what to do."""
-    found = [cell for cell in cells if not cell.as_expected]
+    found = [cell for cell in cells if cell.as_expected is False]
     if not found:
         return
     say(out, (f"\n{_verdicts(len(found))} not as the catalogue expects", "bold red"))
@@ -129,11 +135,31 @@ def surprises(out: Console, cells: Sequence[Cell]) -> None:
         line(out, "      ", (f"{PYTHON} probe {typed(cell.target)} {cell.probe}", "cyan"))
     say(
         out,
-        "Probably the file was edited, a library behaves in a new way, or the machine was too "
-        "busy. Run the line above again. If it says the same, `git diff stages` shows an edit and "
+        "Probably the file was edited, or a library behaves in a new way. Run the line above "
+        "again. If it says the same, `git diff stages` shows an edit and "
         f"`{PYTHON} doctor` compares the versions.",
         indent=2,
     )
+
+
+def unmeasured(out: Console, cells: Sequence[Cell]) -> None:
+    """Print each verdict that says nothing of the server, why, and what to do."""
+    if not (found := _unmeasured(cells)):
+        return
+    say(out, (f"\n{_verdicts(len(found))} not measured", "bold yellow"))
+    for cell in found:
+        say(out, f"{cell.probe} on {cell.target}: ", printable(cell.verdict.finding), indent=2)
+        line(out, "      ", (f"{PYTHON} probe {typed(cell.target)} {cell.probe}", "cyan"))
+    say(
+        out,
+        "A ? is neither ✓ nor ✗: this machine did not wake in time whoever measures, so nobody can "
+        "say whose the time was. Close what keeps it busy, and run the line above.",
+        indent=2,
+    )
+
+
+def _unmeasured(cells: Sequence[Cell]) -> list[Cell]:
+    return [cell for cell in cells if not cell.verdict.measured]
 
 
 def _verdicts(count: int) -> str:
@@ -143,25 +169,35 @@ def _verdicts(count: int) -> str:
 def summary(cells: Sequence[Cell], took_s: float) -> str:
     """Return one line: how many verdicts, whether they are as expected, and how long it took."""
     known = [cell for cell in cells if cell.expected is not None]
-    wrong = sum(not cell.as_expected for cell in known)
+    wrong, unsure = sum(cell.as_expected is False for cell in known), len(_unmeasured(cells))
     if not known:
         green = sum(cell.verdict.green for cell in cells)
         what = f"{green} of {_verdicts(len(cells))} green"
     elif wrong:
         what = f"{wrong} of {_verdicts(len(cells))} not as expected"
+    elif unsure:
+        what = f"{len(cells) - unsure} of {_verdicts(len(cells))} as expected"
     else:
         what = f"{_verdicts(len(cells))}, all as expected"
-    return f"{what}, in {took_s:.0f} s."
+    note = f", {unsure} not measured" if unsure else ""
+    return f"{what}{note}, in {took_s:.0f} s."
 
 
 def exit_code(cells: Sequence[Cell]) -> int:
-    """Return 0 when all is as expected; of a file of the learner's own, when all is green."""
-    good = (cell.verdict.green if cell.expected is None else cell.as_expected for cell in cells)
-    return OK if all(good) else DISAGREES
+    """Return OK when all is as expected; of a file of the learner's own, when all is green.
+
+    UNMEASURED when there is nothing against it but a verdict that says nothing.
+    """
+    bad = (
+        cell.verdict.red if cell.expected is None else cell.as_expected is False for cell in cells
+    )
+    if any(bad):
+        return DISAGREES
+    return UNMEASURED if _unmeasured(cells) else OK
 
 
 def verdict(out: Console, cell: Cell, probe: Probe) -> None:
-    """Print one verdict; of a red one also the cases, the timeline, and the server's log."""
+    """Print one verdict; unless it is green, also the cases, the timeline, and the log."""
     note = _note(cell, probe)
     say(out, "\n", mark(cell), (f" {cell.probe}", "bold"), (f"  {note}" if note else "", "dim"))
     say(out, (probe.question, "dim"), indent=4)
@@ -173,7 +209,8 @@ def verdict(out: Console, cell: Cell, probe: Probe) -> None:
     _section(out, "the cases")
     for case in cell.verdict.details:
         head, _, rest = printable(case).partition(" ")
-        item(out, Text(f"      {head}", "red" if head == "✗" else "green"), rest)
+        colour = next(COLOURS[state] for state, sign in MARKS.items() if sign == head)
+        item(out, Text(f"      {head}", colour), rest)
     _section(out, "what happened, in the first case that fails")
     for moment in _timeline(cell):
         line(out, "      ", moment)
@@ -183,9 +220,9 @@ def verdict(out: Console, cell: Cell, probe: Probe) -> None:
 
 
 def _note(cell: Cell, probe: Probe) -> str:
-    if not cell.as_expected:
+    if cell.as_expected is False:
         return f"not expected: it should be {'green' if cell.expected else 'red'}"
-    if cell.verdict.green or cell.expected is None:
+    if not cell.verdict.red or cell.expected is None:
         return ""
     stem = next(stage.stem for stage in catalog.STAGES if stage.number == probe.introduced_by)
     return f"as expected: {stem} makes it green" if cell.target in NUMBERS else "as expected"

@@ -13,10 +13,12 @@ from stages.lab.canvas import GREEN, GREY, INK, RED, Canvas, shortened, width_px
 from stages.lab.matrix import Cell
 from stages.lab.pictures import Picture
 from stages.lab.probes import Probe, all_probes
+from stages.lab.verdict import State
 
 LEFT, CELL_PX, RIGHT = 16, 92, 16
 HEAD, ROW, GROUP, FOOT = 56, 24, 26, 44
-LEGEND_PX = 420
+LEGEND_PX = 520
+COLORS: dict[State, str] = {"green": GREEN, "red": RED, "unmeasured": GREY}
 
 
 def draw(cells: Sequence[Cell]) -> Picture:
@@ -37,7 +39,8 @@ def draw(cells: Sequence[Cell]) -> Picture:
             grid.row(probe, [found.get((probe.name, target)) for target in targets])
         grid.stair(_column(number, targets), top + GROUP)
         grid.title(number, top + GROUP - 11)
-    grid.legend(any(not cell.as_expected for cell in cells))
+    surprised = any(cell.as_expected is False for cell in cells)
+    grid.legend(surprised, not all(cell.verdict.measured for cell in cells))
     return Picture(grid.canvas.figure, _alt(cells, targets))
 
 
@@ -50,12 +53,14 @@ def _column(number: int, targets: Sequence[str]) -> int | None:
     return targets.index(stems[0]) if stems[0] in targets else None
 
 
-def _alt(cells: Iterable[Cell], targets: Iterable[str]) -> str:
+def _alt(cells: Sequence[Cell], targets: Iterable[str]) -> str:
     counts = []
     for target in targets:
         green = [cell.verdict.green for cell in cells if cell.target == target]
         counts.append(f"{target} {sum(green)} of {len(green)}")
-    return f"Probes that hold: {', '.join(counts)}."
+    unsure = sum(not cell.verdict.measured for cell in cells)
+    note = f" Not measured: {unsure}." if unsure else ""
+    return f"Probes that hold: {', '.join(counts)}.{note}"
 
 
 class _Grid:
@@ -95,13 +100,20 @@ class _Grid:
         self.y += ROW
 
     def _cell(self, x: float, cell: Cell) -> None:
-        green, center = cell.verdict.green, (x + CELL_PX / 2, self.y + ROW / 2)
-        color = GREEN if green else RED
         area = (x + 2, self.y + 1.5, CELL_PX - 4, ROW - 3)
-        self.canvas.box(*area, fill=color, round_px=3, label="green" if green else "red")
-        (self.canvas.check if green else self.canvas.cross)(*center, "white", 6)
-        if not cell.as_expected:
+        self._sign(cell.verdict.state, area, 6)
+        if cell.as_expected is False:
             self._frame(*area)
+
+    def _sign(self, state: State, area: tuple[float, float, float, float], size: float) -> None:
+        x, y, width, height = area
+        center = (x + width / 2, y + height / 2)
+        self.canvas.box(*area, fill=COLORS[state], round_px=3, label=state)
+        if state == "unmeasured":
+            self.canvas.text(*center, "?", size=11, bold=True, color="white", align="center")
+        else:
+            sign = self.canvas.check if state == "green" else self.canvas.cross
+            sign(*center, "white", size)
 
     def _frame(self, x: float, y: float, width: float, height: float) -> None:
         for inset, color in ((0, INK), (2.5, "white")):
@@ -117,17 +129,17 @@ class _Grid:
         self.canvas.line([*start, (x, top), (x, self.y)], INK, 2.5, label="stair")
         self._corner = (x, self.y)
 
-    def legend(self, surprised: bool) -> None:
-        """Say what the signs mean; the frame only where there is one."""
+    def legend(self, surprised: bool, unsure: bool) -> None:
+        """Say what the signs mean; the frame and the ? only where there is one."""
         y, x = self.y + 24, LEFT + 8.0
-        signs = [(GREEN, "holds"), (RED, "does not hold")]
-        for color, words in [*signs, *([(None, "not as expected")] if surprised else [])]:
-            if color is None:
+        signs: list[tuple[State | None, str]] = [("green", "holds"), ("red", "does not hold")]
+        signs += [("unmeasured", "not measured")] if unsure else []
+        signs += [(None, "not as expected")] if surprised else []
+        for state, words in signs:
+            if state is None:
                 self._frame(x, y - 9, 24, 18)
             else:
-                self.canvas.box(x, y - 9, 24, 18, fill=color, round_px=3)
-                mark = self.canvas.check if color == GREEN else self.canvas.cross
-                mark(x + 12, y, "white", 5)
+                self._sign(state, (x, y - 9, 24, 18), 5)
             self.canvas.text(x + 32, y, words, color=GREY, label="legend")
             x += 32 + width_px(words) + 24
 

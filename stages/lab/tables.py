@@ -66,7 +66,7 @@ def doctor(findings: Iterable[Finding]) -> Text:
 
 
 def _finding(cell: Cell) -> str:
-    if cell.as_expected:
+    if cell.as_expected is not False:
         return _printable(cell.verdict.finding)
     wanted = "✓" if cell.expected else "✗"
     return _printable(f"{cell.verdict.finding} (not expected: it should be {wanted})")

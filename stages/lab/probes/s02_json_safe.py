@@ -4,7 +4,7 @@ import json
 from itertools import pairwise
 
 from stages.lab.bench import ANSWER_S, Answer, Bench
-from stages.lab.cases import try_all
+from stages.lab.cases import in_time, try_all
 from stages.lab.dialects import in_words
 from stages.lab.refusals import not_status, refused, status_timeline
 from stages.lab.script import (
@@ -22,7 +22,7 @@ from stages.lab.script import (
     Usage,
 )
 from stages.lab.sse import Comment
-from stages.lab.verdict import Verdict, judge
+from stages.lab.verdict import Complaint, Outcomes, Verdict, judge
 
 SENTINEL = "hunter2-9b1f"  # stands for a key, a path, a customer's name
 
@@ -330,24 +330,31 @@ async def silence_is_bridged(bench: Bench) -> Verdict:
     )
     answer = await bench.ask(Script(thinking))
     return judge(
-        _unbridged(answer),
+        _unbridged(bench, answer),
         "comments came in each silence, and the text was whole",
         {"before the first token": answer.timeline},
     )
 
 
-def _unbridged(answer: Answer) -> dict[str, str | None]:
+def _unbridged(bench: Bench, answer: Answer) -> Outcomes:
     if answer.told.text != "ab":
-        return {"the text": f"sent 'ab', got {answer.told.text!r}"}
+        return {"the text": in_time(bench, answer, f"sent 'ab', got {answer.told.text!r}")}
     comments = [at_s for at_s, item in answer.client.items if isinstance(item, Comment)]
-    entry, nothing = answer.entry, "no comment came"
+    entry = answer.entry
     assert entry is not None  # the text came from it
     sent = {what: at_s for at_s, what in entry.sent}
     ends = (sent["Role"], sent["'a'"], sent["'b'"])
     names = ("before the first token", "between two tokens")
+
+    def silent(start_s: float, end_s: float) -> Complaint | None:
+        came_s = min((at_s for at_s in comments if at_s > start_s), default=None)
+        return bench.witness.late(
+            "no comment came", end_s - start_s, since_s=start_s, came_s=came_s
+        )
+
     return {
-        name: None if any(start < at_s < end for at_s in comments) else nothing
-        for name, (start, end) in zip(names, pairwise(ends), strict=True)
+        name: silent(start_s, end_s)
+        for name, (start_s, end_s) in zip(names, pairwise(ends), strict=True)
     }
 
 

@@ -1,6 +1,5 @@
 """The probes that s03 introduces: whoever opens the upstream closes it, at once, on every path."""
 
-import asyncio
 import re
 import time
 from typing import Literal
@@ -18,7 +17,7 @@ from stages.lab.leaving import (
 from stages.lab.script import Cut, Pause, Role, Script, Token
 from stages.lab.serve import PLAIN, Shape
 from stages.lab.stalling import stalled
-from stages.lab.verdict import Verdict, judge
+from stages.lab.verdict import Complaint, Verdict, judge
 
 AT_ONCE_S = 0.25  # measured: 1 to 5 ms; the rest is for a busy machine
 LONG_S = 30.0  # how long an upstream goes on that nobody closes: longer than any probe
@@ -80,25 +79,25 @@ async def _leave(bench: Bench, script: Script, moment: Moment, shape: Shape = PL
         try:
             answers[name] = await leave(bench, script, moment, how, shape)
         except NeverCame as exc:
-            return Verdict(False, f"{name}: {exc}")
+            return judge({name: exc.complaint}, "it could leave")
     return judge(
-        {name: _complaint(answer) for name, answer in answers.items()},
+        {name: _complaint(bench, answer) for name, answer in answers.items()},
         "the upstream was closed at once, by FIN and by RST",
         {name: answer.timeline for name, answer in answers.items()},
     )
 
 
-def _complaint(answer: Answer) -> str | None:
+def _complaint(bench: Bench, answer: Answer) -> Complaint | None:
     entry, left_s = answer.entry, answer.client.ended_s
     if answer.client.ended != "left" or left_s is None:
         return f"the answer had ended before the client could leave: {answer.client.ended}"
     if entry is None:
         return "the upstream was never asked"
     if entry.left_s is None:
-        return f"the upstream was still open {WATCH_S:g} s after the client had left"
-    if entry.left_s - left_s > AT_ONCE_S:
-        return f"the upstream was closed, but later than {AT_ONCE_S:g} s after the client's leave"
-    return None
+        told = f"the upstream was still open {WATCH_S:g} s after the client had left"
+        return bench.witness.never(told, WATCH_S, since_s=left_s)
+    told = f"the upstream was closed, but later than {AT_ONCE_S:g} s after the client's leave"
+    return bench.witness.late(told, AT_ONCE_S, since_s=left_s, came_s=entry.left_s)
 
 
 # Much text in few chunks: a read holds 64 KB of them, and the SDK works off all of it, 0.1 ms a
@@ -121,7 +120,8 @@ async def leave_while_blocked(bench: Bench) -> Verdict:
         entry = await stalled(bench, prompt)
         client.leave("rst")
     answer = await watch(bench, prompt, client)
-    outcome = _complaint(answer) if entry is not None else "the upstream was never held up"
+    held = entry is not None
+    outcome = _complaint(bench, answer) if held else "the upstream was never held up"
     return judge(
         {"a stalled client is reset": outcome},
         "the upstream was closed at once, with the collector off",
@@ -150,7 +150,7 @@ async def outcome_is_recorded(bench: Bench) -> Verdict:
     the number of token events, and the seconds that it took.
     Source: https://brandur.org/canonical-log-lines (one line a request, with all that counts).
     """
-    outcomes: dict[str, str | None] = {}
+    outcomes = dict[str, Complaint | None]()
     timelines = {}
     for name, script in ENDINGS.items():
         read_before = len(bench.server.log)
@@ -158,25 +158,35 @@ async def outcome_is_recorded(bench: Bench) -> Verdict:
             try:
                 answer = await leave(bench, script, moment)
             except NeverCame as exc:
-                return Verdict(False, f"{name}: {exc}")
+                return judge({name: exc.complaint}, "it could leave")
         else:
             answer = await bench.ask(script)
         events = sum(said.kind == "token" for said in answer.told.said)
         outcomes[name] = await _not_recorded(bench, read_before, (name.split(",")[0], events))
         timelines[name] = answer.timeline
+        if outcomes[name] == NO_RECORD:
+            break  # nor will there be one in the other cases
     return judge(
         outcomes, f"{len(ENDINGS)} streams left one record each, and it is true", timelines
     )
 
 
-async def _not_recorded(bench: Bench, read_before: int, seen: tuple[str, int]) -> str | None:
-    deadline_s = time.monotonic() + AT_ONCE_S
-    while not (records := RECORD.findall(bench.server.log[read_before:])):
-        if time.monotonic() > deadline_s:
-            return "the log has no record of the stream"
-        await asyncio.sleep(0.01)  # a look at a file: nothing tells us when it grows
+NO_RECORD = "the log has no record of the stream"
+
+
+async def _not_recorded(bench: Bench, read_before: int, seen: tuple[str, int]) -> Complaint | None:
+    async def look() -> list[tuple[str, str, str]]:
+        return RECORD.findall(bench.server.log[read_before:])
+
+    since_s = time.monotonic()
+    records, came_s = await bench.witness.see(look, bool, AT_ONCE_S)
+    if not records:
+        return NO_RECORD
     said = [(how, int(events)) for how, events, _ in records]
-    return None if said == [seen] else f"the log says {said} instead of [{seen}]"
+    if said != [seen]:
+        return f"the log says {said} instead of [{seen}]"
+    told = f"the record came later than {AT_ONCE_S:g} s after the end"
+    return bench.witness.late(told, AT_ONCE_S, since_s=since_s, came_s=came_s)
 
 
 PROBES = (

@@ -1,7 +1,6 @@
 """The probes that s04 introduces: every wait and every buffer has a bound."""
 
 import asyncio
-import statistics
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -11,8 +10,9 @@ from functools import partial
 import psutil
 
 from stages.lab.bench import SHRUNK, SMALL_BYTES, Answer, Bench
+from stages.lab.cases import in_time
 from stages.lab.clients import Client
-from stages.lab.leaving import COME_S, NeverCame, running, watch
+from stages.lab.leaving import COME_S, NeverCame, running, until_left, watch
 from stages.lab.ledger import Entry
 from stages.lab.probes.s03_disconnect_aware import AT_ONCE_S, ENDLESS, LONG_S, TALKING
 from stages.lab.process import Process
@@ -30,8 +30,8 @@ from stages.lab.script import (
     Token,
 )
 from stages.lab.serve import Shape
-from stages.lab.stalling import stalled
-from stages.lab.verdict import Verdict, judge
+from stages.lab.stalling import STALL_S, stalled, until_closed
+from stages.lab.verdict import Complaint, Verdict, complain, judge
 
 SEND_TIMEOUT_S = float(SHRUNK["SEND_TIMEOUT_S"])
 UPSTREAM_IDLE_S = float(SHRUNK["UPSTREAM_IDLE_S"])
@@ -49,15 +49,16 @@ def slow_client(bench: Bench, prompt: str, shape: Shape) -> Client:
 async def stalled_reader_is_cut(bench: Bench) -> Verdict:
     """A client stays and reads nothing more: does the server give its stream up?
 
-    Rule: the upstream is closed within SEND_TIMEOUT_S + 0.5 s after the client has stopped, in the
-    middle or at the start, and not at once: a client may rest. The lab sets SEND_TIMEOUT_S to 1.
+    Rule: the upstream is closed within SEND_TIMEOUT_S + 0.5 s after it could send nothing more to a
+    client that had stopped, in the middle or at the start, and not at once: a client may rest. The
+    lab sets SEND_TIMEOUT_S to 1.
     Source: https://nginx.org/en/docs/http/ngx_http_core_module.html#send_timeout
     """
     moments = {"it stops in the middle": 1, "it has never read": 0}
     stalls = await asyncio.gather(*(_stall(bench, events) for events in moments.values()))
     answers = dict(zip(moments, stalls, strict=True))
     return judge(
-        {name: _held(answer) for name, answer in answers.items()},
+        {name: _held(bench, answer) for name, answer in answers.items()},
         "the upstream was closed when the reader had taken nothing for SEND_TIMEOUT_S",
         {name: answer.timeline for name, answer in answers.items()},
     )
@@ -68,22 +69,24 @@ async def _stall(bench: Bench, events: int) -> Answer:
     prompt = await bench.register(ENDLESS)
     async with slow_client(bench, prompt, SMALL) as client:
         await client.read(lambda: len(client.events) >= events, deadline_s=COME_S)
-        await bench.entries(prompt, "left", 1, SEND_TIMEOUT_S + GRACE_S)
+        await until_closed(bench, prompt, SEND_TIMEOUT_S + GRACE_S)
         client.leave("rst")
     return await watch(bench, prompt, client)
 
 
-def _held(answer: Answer) -> str | None:
+def _held(bench: Bench, answer: Answer) -> Complaint | None:
     entry, left_s = answer.entry, answer.client.ended_s
     assert left_s is not None  # the client has left, at the latest
-    if entry is None:
+    if entry is None or entry.last_s is None:
         return "the upstream was never asked"
     # Half of it: the clock may start a little before the client stops, and never so much.
     if entry.left_s is not None and entry.left_s - entry.received_s < SEND_TIMEOUT_S / 2:
         return "the upstream was closed at once: no client could rest for a moment"
+    bound_s = SEND_TIMEOUT_S + GRACE_S
+    told = f"the upstream was still open {bound_s:g} s later"
     if entry.left_s is None or entry.left_s > left_s:
-        return f"the upstream was still open {SEND_TIMEOUT_S + GRACE_S:g} s later"
-    return None
+        return bench.witness.never(told, bound_s, since_s=entry.last_s)
+    return bench.witness.late(told, bound_s, since_s=entry.last_s, came_s=entry.left_s)
 
 
 # Between upstream and client, the buffers hold 1200 of these tokens; a backlog of 64 KB holds 2180.
@@ -111,11 +114,11 @@ async def slow_reader_frees_upstream(bench: Bench) -> Verdict:
     Source: https://www.reactive-streams.org/ (a slow consumer must not hold up its producer for
     longer than a bounded buffer allows).
     """
-    outcomes, timelines = dict[str, str | None](), {}
+    outcomes, timelines = dict[str, Complaint | None](), {}
     cases = {"a client that rests": LONG, "and the upstream fails": LONG_AND_CUT}
     for name, script in cases.items():
         answer, resting = await _rest(bench, script)
-        outcomes[name], timelines[name] = _unfree(answer, resting), answer.timeline
+        outcomes[name], timelines[name] = _unfree(bench, answer, resting), answer.timeline
         if outcomes[name] is None and script is LONG_AND_CUT:
             outcomes[name] = _untold(answer)
         if outcomes[name] is not None:
@@ -144,13 +147,14 @@ def _untold(answer: Answer) -> str | None:
     return None
 
 
-def _unfree(answer: Answer, resting: Entry | None) -> str | None:
-    if resting is None:
+def _unfree(bench: Bench, answer: Answer, resting: Entry | None) -> Complaint | None:
+    if resting is None or resting.last_s is None:
         return f"the upstream had not sent anything after {COME_S:g} s"
     if resting.left is not None:
         return "the upstream was closed while the client rested"
     if resting.ended is None:
-        return "the upstream was held up for as long as the client rested"
+        told = "the upstream was held up for as long as the client rested"
+        return bench.witness.never(told, STALL_S, since_s=resting.last_s)
     if answer.told.text != LONG.text:
         return f"sent {len(LONG.text)} characters, got {len(answer.told.text)}, or not those"
     tokens = sum(said.kind == "token" for said in answer.told.said)
@@ -229,10 +233,10 @@ async def silent_upstream_is_cut(bench: Bench) -> Verdict:
     for name in SILENCES:
         if (entry := answers[name].entry) is not None:
             # The client may know of the end before the upstream has seen the close.
-            (seen,) = await bench.entries(entry.script, "left", 1, GRACE_S)
+            seen = await until_left(bench, entry.script or "", time.monotonic(), GRACE_S)
             answers[name] = replace(answers[name], entry=seen)
-    complaints = {name: _silent(answers[name], name) for name in SILENCES}
-    complaints["short pauses"] = _cut_short(answers["short pauses"])
+    complaints = {name: _silent(bench, answers[name], name) for name in SILENCES}
+    complaints["short pauses"] = _cut_short(bench, answers["short pauses"])
     return judge(
         complaints,
         "the upstream was closed and the client told; an upstream that paused was left alone",
@@ -240,23 +244,29 @@ async def silent_upstream_is_cut(bench: Bench) -> Verdict:
     )
 
 
-def _silent(answer: Answer, name: str) -> str | None:
+def _silent(bench: Bench, answer: Answer, name: str) -> Complaint | None:
     client, entry = answer.client, answer.entry
     if entry is None:
         return "the upstream was never asked"
-    silent_since_s = entry.sent[-1][0] if entry.sent else entry.received_s
-    if entry.left_s is None or entry.left_s - silent_since_s > UPSTREAM_IDLE_S + GRACE_S:
-        return f"the upstream was still open after {UPSTREAM_IDLE_S + GRACE_S:g} s of silence"
-    if name == "before the headers":
-        return None if client.status == 504 else f"the status was {client.status} instead of 504"
-    if client.ended != "clean" or [said.kind for said in answer.told.ends] != ["error"]:
-        return f"the client was told {answer.told.kinds} and the answer ended {client.ended}"
-    return None
+    silent_since_s, bound_s = entry.last_s or entry.received_s, UPSTREAM_IDLE_S + GRACE_S
+    told = f"the upstream was still open after {bound_s:g} s of silence"
+    late = bench.witness.late(told, bound_s, since_s=silent_since_s, came_s=entry.left_s)
+    if late is not None:
+        return late
+    wrong = None
+    if name == "before the headers" and client.status != 504:
+        wrong = f"the status was {client.status} instead of 504"
+    elif name != "before the headers" and _untold(answer) is not None:
+        wrong = f"the client was told {answer.told.kinds} and the answer ended {client.ended}"
+    return in_time(bench, answer, wrong, UPSTREAM_IDLE_S)
 
 
-def _cut_short(answer: Answer) -> str | None:
-    kinds = answer.told.kinds
-    return None if kinds == ("token", "done") else f"it was cut all the same: {kinds}"
+def _cut_short(bench: Bench, answer: Answer) -> Complaint | None:
+    if (kinds := answer.told.kinds) == ("token", "done"):
+        return None
+    # A pause of ours that the machine makes twice as long is a silence that has to be cut.
+    told = f"it was cut all the same: {kinds}"
+    return bench.witness.never(told, THINKS.seconds, since_s=answer.client.sent_s)
 
 
 CROWD = 2
@@ -268,7 +278,7 @@ async def crowd_is_refused(bench: Bench) -> Verdict:
     """When as many streams run as may run, is the next one refused, and at once?
 
     Rule: with MAX_STREAMS streams running, the next request gets 503 with `Retry-After` and a JSON
-    body in under 0.1 s (the median of five), the upstream is not asked, and those that run go on.
+    body in under 0.1 s (three of five), the upstream is not asked, and those that run go on.
     Source: https://www.rfc-editor.org/rfc/rfc9110#status.503
     """
     server = bench.shaped(HOUSE)
@@ -277,7 +287,7 @@ async def crowd_is_refused(bench: Bench) -> Verdict:
             streams = [running(bench, server, TALKING) for _ in range(CROWD)]
             inside = [await crowd.enter_async_context(stream) for stream in streams]
         except NeverCame as exc:
-            return Verdict(False, str(exc))
+            return complain(exc.complaint)
         prompt = await bench.register(Script.answer("a"))
         outside = [await refused(bench.client(prompt, server=server))]
         if outside[0].status == 503:
@@ -286,7 +296,7 @@ async def crowd_is_refused(bench: Bench) -> Verdict:
         going_on = [await _goes_on(client) for client in inside]
     return judge(
         {
-            f"request {CROWD + 1}": _admitted(outside),
+            f"request {CROWD + 1}": _admitted(bench, outside),
             "the upstream": "it was asked for a request that was refused" if asked else None,
             "those that run": None if all(going_on) else "a stream did not go on",
         },
@@ -302,7 +312,7 @@ async def _goes_on(client: Client) -> bool:
     return len(client.events) > count
 
 
-def _admitted(outside: list[Client]) -> str | None:
+def _admitted(bench: Bench, outside: list[Client]) -> Complaint | None:
     if outside[0].status is None:
         return "it got no answer at all: probably it waits for a slot"
     for client in outside:
@@ -310,10 +320,13 @@ def _admitted(outside: list[Client]) -> str | None:
             return complaint
         if not client.headers.get("retry-after", "").isdecimal():
             return "the refusal has no `Retry-After` in seconds"
-    waits_s = [client.headers_s - client.sent_s for client in outside if client.headers_s]
-    if statistics.median(waits_s) > REFUSED_S:
-        return f"the refusal took longer than {REFUSED_S:g} s"
-    return None
+    told = f"the refusal took longer than {REFUSED_S:g} s"
+    late = [
+        bench.witness.late(told, REFUSED_S, since_s=client.sent_s, came_s=client.headers_s)
+        for client in outside
+    ]
+    slow = [one for one in late if one is not None]
+    return slow[0] if len(slow) > len(late) / 2 else None
 
 
 SCRIPTS = {
@@ -331,23 +344,23 @@ SMALL_HOUSE = replace(HOUSE, sndbuf_bytes=SMALL_BYTES)
 async def slot_is_returned(bench: Bench) -> Verdict:
     """A stream ends, in whatever way: does its slot come back?
 
-    Rule: where one more stream may run, the next is admitted within 0.25 s after the end of the one
-    before. A request that is bad, or refused because the house is full, costs no slot.
+    Rule: where one more stream may run, no request is refused that comes later than 0.25 s after
+    the end of the one before. One that is bad, or refused since the house is full, costs no slot.
     Source: https://docs.python.org/3/library/asyncio-sync.html#asyncio.Semaphore (a slot that is
     taken and not given back is lost until the next restart).
     """
     server = bench.shaped(SMALL_HOUSE)
-    outcomes: dict[str, str | None] = {}
+    outcomes = dict[str, Complaint | None]()
     try:
         async with running(bench, server, TALKING):  # it has the other slot
             if not await _is_full_with_one_more(bench, server):
-                return Verdict(False, f"stream {CROWD + 1} was not refused where {CROWD} may run")
+                return complain(f"stream {CROWD + 1} was not refused where {CROWD} may run")
             for name, end in _endings(bench, server).items():
                 outcomes[name] = await _slot_after(bench, server, end)
                 if outcomes[name] is not None:
                     break  # without the slot, all that follow would fail, for no fault of theirs
     except NeverCame as exc:
-        return Verdict(False, str(exc))
+        return complain(exc.complaint)
     return judge(outcomes, f"after {len(outcomes)} ways to end, the slot had come back", {})
 
 
@@ -382,7 +395,7 @@ def _endings(bench: Bench, server: Process) -> dict[str, Ending]:
         async with slow_client(bench, prompt, SMALL_HOUSE):  # its leave would be another ending
             if not await bench.entries(prompt, "received", 1, GRACE_S):
                 raise NeverCame("a stream that may run did not reach the upstream")
-            await bench.entries(prompt, "left", 1, SEND_TIMEOUT_S + GRACE_S)
+            await until_closed(bench, prompt, SEND_TIMEOUT_S + GRACE_S)
             yield time.monotonic()
 
     @asynccontextmanager
@@ -404,7 +417,7 @@ def _endings(bench: Bench, server: Process) -> dict[str, Ending]:
     }
 
 
-async def _slot_after(bench: Bench, server: Process, end: Ending) -> str | None:
+async def _slot_after(bench: Bench, server: Process, end: Ending) -> Complaint | None:
     """Have a stream end in this way; returns the complaint about its slot."""
     deadline_s = time.monotonic() + COME_S
     while True:
@@ -417,13 +430,18 @@ async def _slot_after(bench: Bench, server: Process, end: Ending) -> str | None:
                 raise
 
 
-async def _not_free(bench: Bench, server: Process, ended_s: float) -> str | None:
-    """Ask until a stream is admitted, or it is too late; returns the complaint."""
-    while time.monotonic() < ended_s + AT_ONCE_S:
-        answer = await bench.ask(Script.answer("b"), server=server)
-        if answer.client.status == 200:
+async def _not_free(bench: Bench, server: Process, ended_s: float) -> Complaint | None:
+    """Ask until a stream is admitted, or one that came too late is refused; returns that."""
+    told = f"{AT_ONCE_S:g} s after its end, the next was refused"
+    while True:
+        client = (await bench.ask(Script.answer("b"), server=server)).client
+        if client.status == 200:
             return None
-    return f"{AT_ONCE_S:g} s after its end, the next was refused"
+        # It had no slot when it came, however long its refusal was on the way.
+        asked_s = client.sent_s
+        late = bench.witness.late(told, AT_ONCE_S, since_s=ended_s, came_s=asked_s)
+        if late is not None:
+            return late
 
 
 PROBES = (

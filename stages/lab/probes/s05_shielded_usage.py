@@ -6,10 +6,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
-from stages.lab.accounts import Row, busy, exists, final, is_free, rows, wait
+from stages.lab.accounts import Enough, Row, busy, exists, final, is_free, rows
 from stages.lab.bench import SHRUNK, SMALL_BYTES, Answer, Bench
+from stages.lab.cases import in_time
 from stages.lab.clients import Client
 from stages.lab.dialects import read
 from stages.lab.leaving import COME_S, NeverCame, has_read, leave, upstream_is_asked
@@ -18,18 +20,20 @@ from stages.lab.probes.s04_backpressured import SMALL, slow_client
 from stages.lab.process import Process, ProcessError
 from stages.lab.script import Cut, Done, Finish, Pause, Refusal, Role, Script, Token, Usage
 from stages.lab.serve import Shape
-from stages.lab.verdict import Verdict, judge
+from stages.lab.stalling import until_closed
+from stages.lab.verdict import Complaint, Verdict, complain, judge
+from stages.lab.witness import LOST_S
 from stages.lab.work import last_line
 
 FINAL_S = 1.0  # measured: 5 ms after the end of the stream; the rest is for a busy machine
 
-Check = Callable[[Row], str | None]
+Check = Callable[[Row], Complaint | None]
 
 
 def says(status: str, source: str, tokens: int, prompt_tokens: int | None = None) -> Check:
     """Return a check of one final row."""
 
-    def check(row: Row) -> str | None:
+    def check(row: Row) -> Complaint | None:
         meant: dict[str, object] = {"status": status, "source": source}
         meant |= {"completion_tokens": tokens, "prompt_tokens": prompt_tokens}
         wrong = [
@@ -42,11 +46,28 @@ def says(status: str, source: str, tokens: int, prompt_tokens: int | None = None
     return check
 
 
-async def new_rows(database: Path, before: list[Row]) -> list[Row]:
-    """Return the rows that have come since; waits for one more, and for all to be final."""
+async def one_row(
+    bench: Bench, server: Process, before: list[Row], check: Check
+) -> Complaint | None:
+    """Return what is wrong with the row of a stream that has ended, once it is final."""
+    database, since_s = bench.database(server), time.monotonic()
     if not exists(database):
-        return []  # nor will there be one: the table is made when the server starts
-    return _since(before, await wait(database, final(len(before) + 1), FINAL_S))
+        return NO_ROW  # nor will there be one: the table is made when the server starts
+    found, final_s = await _until(bench, server, final(len(before) + 1))
+    wrong = complain_of(_since(before, found), check)
+    told = f"the row was final, but later than {FINAL_S:g} s after the end"
+    return wrong or bench.witness.late(told, FINAL_S, since_s=since_s, came_s=final_s)
+
+
+async def _until(
+    bench: Bench, server: Process, enough: Enough, bound_s: float = FINAL_S
+) -> tuple[list[Row], float | None]:
+    """Look at a server's rows until they are enough; returns the last look, and when that was."""
+
+    async def look() -> list[Row]:
+        return rows(bench.database(server))
+
+    return await bench.witness.see(look, enough, bound_s)
 
 
 def _since(before: list[Row], after: list[Row]) -> list[Row]:
@@ -54,12 +75,15 @@ def _since(before: list[Row], after: list[Row]) -> list[Row]:
     return [row for row in after if row.id not in known]
 
 
-def complain(found: list[Row], check: Check) -> str | None:
+NO_ROW = "there is no row"
+
+
+def complain_of(found: list[Row], check: Check) -> Complaint | None:
     """Return what is wrong with the rows of one stream."""
     if len(found) != 1:
-        return f"the stream has {len(found)} rows instead of one" if found else "there is no row"
+        return f"the stream has {len(found)} rows instead of one" if found else NO_ROW
     if not found[0].final:
-        still = f"the row still says {found[0].status!r} {FINAL_S:g} s after the end"
+        still = f"the row still says {found[0].status!r} {FINAL_S + LOST_S:g} s after the end"
         return still if found[0].status == "streaming" else f"{still}, and its ended_at is NULL"
     return check(found[0])
 
@@ -115,14 +139,15 @@ async def failed_is_accounted(bench: Bench) -> Verdict:
 async def _accounted(
     bench: Bench, cases: Mapping[str, tuple[Script, Check]], what_holds: str
 ) -> Verdict:
-    outcomes, timelines = {}, {}
+    outcomes, timelines = dict[str, Complaint | None](), {}
     database, deadline_s = bench.database(bench.server), 2 * float(SHRUNK["UPSTREAM_IDLE_S"])
     for name, (script, check) in cases.items():
         before = rows(database)
         answer = await bench.ask(script, deadline_s=deadline_s)
-        outcomes[name] = complain(await new_rows(database, before), check)
+        wrong = await one_row(bench, bench.server, before, check)
+        outcomes[name] = in_time(bench, answer, wrong, deadline_s / 2)
         timelines[name] = answer.timeline
-        if outcomes[name] == "there is no row":
+        if outcomes[name] == NO_ROW:
             break  # nor will there be one in the other cases
     return judge(outcomes, what_holds, timelines)
 
@@ -141,15 +166,17 @@ async def left_is_accounted(bench: Bench) -> Verdict:
         "in a silence": (SAID, has_read("abc"), says("client_closed", "counted", 3)),
         "before the headers": (THINKING, upstream_is_asked, says("client_closed", "counted", 0)),
     }
-    outcomes, timelines = {}, {}
+    outcomes, timelines = dict[str, Complaint | None](), {}
     database = bench.database(bench.server)
     for name, (script, moment, check) in moments.items():
         before = rows(database)
         try:
             timelines[name] = (await leave(bench, script, moment)).timeline
         except NeverCame as exc:
-            return Verdict(False, f"{name}: {exc}")
-        outcomes[name] = complain(await new_rows(database, before), check)
+            return judge({name: exc.complaint}, "it could leave")
+        outcomes[name] = await one_row(bench, bench.server, before, check)
+        if outcomes[name] == NO_ROW:
+            break  # nor will there be one in the other cases
     return judge(outcomes, "each client that left has one final row", timelines)
 
 
@@ -163,13 +190,13 @@ async def cut_is_accounted(bench: Bench) -> Verdict:
     before = rows(bench.database(server))
     prompt = await bench.register(ENDLESS)
     async with slow_client(bench, prompt, SMALL):
-        await bench.entries(prompt, "left", 1, float(SHRUNK["SEND_TIMEOUT_S"]) + FINAL_S)
-        found = await new_rows(bench.database(server), before)
-    outcome = complain(found, lambda row: _status(row, "client_stalled"))
+        await until_closed(bench, prompt, float(SHRUNK["SEND_TIMEOUT_S"]) + FINAL_S)
+        stalled = partial(_status, status="client_stalled")
+        outcome = await one_row(bench, server, before, stalled)
     return judge({"a reader that stalls": outcome}, "it has one final row", {})
 
 
-def _status(row: Row, status: str) -> str | None:
+def _status(row: Row, status: str) -> Complaint | None:
     return None if row.status == status else f"the row says {row.status!r} instead of {status!r}"
 
 
@@ -197,23 +224,25 @@ async def shutdown_is_accounted(bench: Bench) -> Verdict:
         running = [_running(bench, server, stack, script) for script in scripts]
         clients = await asyncio.gather(*running)
         if None in clients:
-            return Verdict(False, f"not all of {len(clients)} streams began in {COME_S:g} s")
+            return complain(_not_begun(bench, len(clients)))
         readers = [client for client in clients[:CROWD] if client is not None]
         begun_s = time.monotonic()
         server.signal(signal.SIGTERM)
         async with asyncio.TaskGroup() as group, busy(bench.database(server), BUSY_S):
             for client in readers:
-                group.create_task(client.read(deadline_s=STOPPED_S))
+                group.create_task(client.read(deadline_s=STOPPED_S + LOST_S))
         # Those that cannot be told are cancelled by uvicorn after STOP_S: once more, for them.
         await asyncio.sleep(begun_s + STOP_S - BUSY_S - time.monotonic())
         async with busy(bench.database(server), 2 * BUSY_S):
             pass
-        ended = await _ended(server, begun_s + STOPPED_S)
+        ended_s = await _ended(server, begun_s + STOPPED_S + LOST_S)
     found = _since(before, rows(bench.database(server)))
+    told = f"it had not ended {STOPPED_S:g} s after SIGTERM"
+    late = bench.witness.late(told, STOPPED_S, since_s=begun_s, came_s=ended_s)
     return judge(
         {
-            "the clients": _untold(bench, readers),
-            "the process": None if ended else f"it had not ended {STOPPED_S:g} s after SIGTERM",
+            "the clients": _untold(bench, readers, begun_s),
+            "the process": late,
             "the rows": _unfinished(found, CROWD + 2, "server_stopped"),
         },
         f"{CROWD + 2} streams ran; every client that read was told, and every row is final",
@@ -241,19 +270,30 @@ async def _running(
     return client
 
 
-async def _ended(server: Process, deadline_s: float) -> bool:
-    return await asyncio.to_thread(server.wait, max(0.0, deadline_s - time.monotonic()))
+def _not_begun(bench: Bench, count: int) -> Complaint:
+    told = f"not all of {count} streams began in {COME_S:g} s"
+    return bench.witness.never(told, COME_S, since_s=time.monotonic() - COME_S)
 
 
-def _untold(bench: Bench, readers: list[Client]) -> str | None:
+async def _ended(server: Process, deadline_s: float) -> float | None:
+    """Return when the server had ended, None when it has not before the deadline."""
+    wait_s = max(0.0, deadline_s - time.monotonic())
+    return time.monotonic() if await asyncio.to_thread(server.wait, wait_s) else None
+
+
+def _untold(bench: Bench, readers: list[Client], begun_s: float) -> Complaint | None:
     for client in readers:
         kinds = read(bench.dialect, client.events).kinds
-        if client.ended != "clean" or kinds != ("token", "error"):
-            return f"a client was told {kinds}, and its answer ended {client.ended}"
+        told = f"a client was told {kinds}, and its answer ended {client.ended}"
+        if kinds not in (("token",), ("token", "error")):
+            return told
+        if client.ended != "clean" or kinds[-1] != "error":
+            # uvicorn's limit cuts who is told later.
+            return bench.witness.never(told, STOP_S, since_s=begun_s)
     return None
 
 
-def _unfinished(found: list[Row], count: int, status: str) -> str | None:
+def _unfinished(found: list[Row], count: int, status: str) -> Complaint | None:
     if len(found) != count:
         return f"there are {len(found)} rows of {count} streams"
     statuses = Counter(row.status if row.final else f"{row.status}, not final" for row in found)
@@ -297,20 +337,21 @@ async def storm_leaves_no_transaction(bench: Bench) -> Verdict:
         for _ in range(STORM):
             await stack.enter_async_context(bench.client(prompt, server=server))
         came = await bench.entries(prompt, "headers", STORM, COME_S)
-        if len(came) < STORM:
-            return Verdict(False, f"not all of {STORM} streams began in {COME_S:g} s")
+        if len([entry for entry in came if entry.reached("headers")]) < STORM:
+            return complain(_not_begun(bench, STORM))
         if not rows(database):
-            return Verdict(False, f"{STORM} clients: there is no row")
-    stormed = await wait(database, final(STORM), COME_S)
+            return complain(f"{STORM} clients: {NO_ROW}")
+    left_s = time.monotonic()
+    stormed, final_s = await _until(bench, server, final(STORM), COME_S)
+    told = f"they were final, but later than {COME_S:g} s after the storm"
+    late = bench.witness.late(told, COME_S, since_s=left_s, came_s=final_s)
     next_one = await bench.ask(Script.answer("a"), server=server)
-    after = await wait(database, final(STORM + 1), FINAL_S)
+    check = says("completed", "provider", 1, 7)
     return judge(
         {
-            "the rows": _unfinished(stormed, STORM, "client_closed"),
+            "the rows": _unfinished(stormed, STORM, "client_closed") or late,
             "another process": None if is_free(database, FINAL_S) else "it cannot write",
-            "the next stream": complain(
-                [row for row in after if row not in stormed], says("completed", "provider", 1, 7)
-            ),
+            "the next stream": await one_row(bench, server, stormed, check),
         },
         f"{STORM} rows are final, another process can write, and the next stream got its row",
         {"the next stream": next_one.timeline},
@@ -329,12 +370,15 @@ async def database_down_costs_no_stream(bench: Bench) -> Verdict:
     except ProcessError as exc:
         raised, line = last_line(str(exc), Path(bench.target.name))
         finding = f"it cannot be opened: the server does not start: {raised or 'it says nothing'}"
-        return Verdict(False, finding, (f"✗ {line}",) if line else ())
+        return Verdict("red", finding, (f"✗ {line}",) if line else ())
     server = bench.shaped(HELD)
     async with busy(bench.database(server)):
         held = await bench.ask(Script.answer("a", "b"), server=server)
     return judge(
-        {"it cannot be opened": _lost(gone), "it does not answer": _lost(held)},
+        {
+            "it cannot be opened": in_time(bench, gone, _lost(gone)),
+            "it does not answer": in_time(bench, held, _lost(held)),
+        },
         "the answers came, whole",
         {"it cannot be opened": gone.timeline, "it does not answer": held.timeline},
     )

@@ -12,7 +12,6 @@ from stages.lab.bench import Answer, Bench
 from stages.lab.dialects import read
 from stages.lab.leaving import COME_S, NeverCame, has_read, leave, running
 from stages.lab.probes.s03_disconnect_aware import TALKING
-from stages.lab.process import Process
 from stages.lab.scrape import NoMetrics, Samples, scrape, text
 from stages.lab.script import (
     Cut,
@@ -26,20 +25,29 @@ from stages.lab.script import (
     Token,
     Usage,
 )
-from stages.lab.verdict import Verdict, judge
+from stages.lab.verdict import Complaint, Late, Verdict, complain, judge
 
 SETTLED_S = 2.0  # measured: 10 ms after the end of a stream; the rest is for a busy machine
 TOKENS = (Role(), Token("a"), Token("b"), Token("c"))
 
 
-async def settled(server: Process, before: Samples, holds: Callable[[Samples], bool]) -> Samples:
-    """Return what has come since `before`, once it holds, or it is late."""
-    deadline_s = time.monotonic() + SETTLED_S
-    while True:
-        since = (await scrape(server)).since(before)
-        if holds(since) or time.monotonic() > deadline_s:
-            return since
-        await asyncio.sleep(0.02)  # a look at a page: nothing tells us when it changes
+async def settled(
+    bench: Bench, before: Samples, holds: Callable[[Samples], bool]
+) -> tuple[Samples, Complaint | None]:
+    """Return what has come since `before`, once it holds, and the complaint when that was late.
+
+    What does not hold in the end is the probe's to tell.
+    """
+
+    async def look() -> Samples:
+        return (await scrape(bench.server)).since(before)
+
+    since_s = time.monotonic()
+    seen, held_s = await bench.witness.see(look, holds, SETTLED_S)
+    if held_s is None:
+        return seen, None
+    told = f"it came later than {SETTLED_S:g} s after the end"
+    return seen, bench.witness.late(told, SETTLED_S, since_s=since_s, came_s=held_s)
 
 
 MIXED = {
@@ -64,12 +72,13 @@ async def metrics_match_ledger(bench: Bench) -> Verdict:
         before = await scrape(bench.server)
         await bench.ask_all(MIXED)
         await leave(bench, Script((*TOKENS, Pause(30.0))), has_read("abc"))
-        since = await settled(bench.server, before, lambda seen: not _mismatches(seen))
-    except (NoMetrics, NeverCame) as exc:
-        return Verdict(False, str(exc))
-    mismatches = _mismatches(since)
+        since, late = await settled(bench, before, lambda seen: not _mismatches(seen))
+    except NoMetrics as exc:
+        return complain(str(exc))
+    except NeverCame as exc:
+        return complain(exc.complaint)
     return judge(
-        {"six streams": "; ".join(mismatches) or None},
+        {"six streams": "; ".join(_mismatches(since)) or late},
         "outcomes and tokens are those of the ledger",
         {},
     )
@@ -110,17 +119,16 @@ async def first_token_time_is_true(bench: Bench) -> Verdict:
     try:
         before = await scrape(bench.server)
         late = await bench.ask(LATE)
-        since = await settled(bench.server, before, lambda seen: seen.at(f"{FIRST}_count") > 0)
+        since, _ = await settled(bench, before, lambda seen: seen.at(f"{FIRST}_count") > 0)
         await bench.ask(EMPTY)
-        after = await settled(
-            bench.server, before, lambda seen: seen.at("gen_ai_server_streams_total") > 1
+        after, _ = await settled(
+            bench, before, lambda seen: seen.at("gen_ai_server_streams_total") > 1
         )
     except NoMetrics as exc:
-        return Verdict(False, str(exc))
-    seen_s = _first_text_s(bench, late)
+        return complain(str(exc))
     return judge(
         {
-            "a late first token": _untrue(since, seen_s),
+            "a late first token": _untrue(bench, since, late),
             "a stream without text": (
                 None if after.at(f"{FIRST}_count") == 1 else "it was recorded all the same"
             ),
@@ -130,18 +138,22 @@ async def first_token_time_is_true(bench: Bench) -> Verdict:
     )
 
 
-def _first_text_s(bench: Bench, answer: Answer) -> float:
+def _first_text_s(bench: Bench, answer: Answer) -> float | None:
     times = [at_s for at_s, item in answer.client.items if "data" in vars(item)]
     said = [bench.dialect.understand(event).kind for event in answer.client.events]
-    return times[said.index("token")] - answer.client.sent_s if "token" in said else float("nan")
+    return times[said.index("token")] if "token" in said else None
 
 
-def _untrue(since: Samples, seen_s: float) -> str | None:
+def _untrue(bench: Bench, since: Samples, answer: Answer) -> Complaint | None:
+    asked_s, text_s = answer.client.sent_s, _first_text_s(bench, answer)
     if since.at(f"{FIRST}_count") != 1:
         return "there is not one record of one stream"
-    if not abs(since.at(f"{FIRST}_sum") - seen_s) < TRUE_S:  # also where the client saw no text
-        return f"the server's time differs from the client's by more than {TRUE_S:g} s"
-    return None
+    if text_s is None:
+        return "the client saw no text"
+    told = f"the server's time differs from the client's by more than {TRUE_S:g} s"
+    taken_s = bench.witness.taken_s(asked_s, text_s)
+    differs_s = abs(since.at(f"{FIRST}_sum") - (text_s - asked_s))
+    return None if differs_s < TRUE_S + taken_s else Late(told, TRUE_S, taken_s)
 
 
 LEAVES = 200
@@ -164,14 +176,16 @@ async def in_flight_returns_to_zero(bench: Bench) -> Verdict:
                 await stack.enter_async_context(running(bench, bench.server, TALKING))
             busy = (await scrape(bench.server)).at(GAUGE)
         await _storm(bench)
-        after = await settled(bench.server, Samples(), lambda seen: seen.at(GAUGE) == 0)
+        after, late = await settled(bench, Samples(), lambda seen: seen.at(GAUGE) == 0)
     except NoMetrics as exc:
-        return Verdict(False, str(exc))
+        return complain(str(exc))
+    except NeverCame as exc:
+        return complain(exc.complaint)
     left = after.at(GAUGE)
     return judge(
         {
             f"{RUNNING} streams": None if busy == RUNNING else "the gauge does not say so",
-            f"{LEAVES} leaves": None if left == 0 else "the gauge does not come back to 0",
+            f"{LEAVES} leaves": late if left == 0 else "the gauge does not come back to 0",
         },
         f"the gauge said {RUNNING} while {RUNNING} ran, and 0 after {LEAVES} leaves",
         {},
@@ -208,7 +222,7 @@ async def logs_stay_private(bench: Bench) -> Verdict:
     of the log, nowhere in `/metrics`, and nowhere in the database.
     Source: https://cheatsheetseries.owasp.org/cheatsheets/Logging_Cheat_Sheet.html#data-to-exclude
     """
-    outcomes: dict[str, str | None] = {}
+    outcomes = dict[str, Complaint | None]()
     timelines = {}
     begun = len(bench.server.log)
     for name, script in PRIVATE.items():
@@ -248,7 +262,7 @@ async def request_id_everywhere(bench: Bench) -> Verdict:
     """
     failing = await bench.register(Script((*TOKENS, Cut())))
     body = bench.dialect.ask(failing)
-    outcomes = {}
+    outcomes = dict[str, Complaint | None]()
     for name, given in {"given": GIVEN, "given again": GIVEN, "not given": None}.items():
         headers = {} if given is None else {"x-request-id": given}
         async with bench.client_with(body, headers=headers) as client:
@@ -264,22 +278,27 @@ async def request_id_everywhere(bench: Bench) -> Verdict:
     return judge(outcomes, "the id is the same in header, event, log and row", {})
 
 
-async def _lost(bench: Bench, found: str, given: str | None, ends: list[object]) -> str | None:
+async def _lost(
+    bench: Bench, found: str, given: str | None, ends: list[object]
+) -> Complaint | None:
     if not found:
         return "the response has no X-Request-ID"
     if given is not None and not found.startswith(given):
         return f"the response says {found!r}"
     if [end.get("request_id") for end in ends if isinstance(end, dict)] != [found]:
         return "the error event has another id"
-    deadline_s = time.monotonic() + SETTLED_S
-    while True:
+
+    async def look() -> tuple[bool, bool]:
         in_log = re.search(rf"outcome=.*{re.escape(found)}", bench.server.log) is not None
         in_row = [row.id for row in rows(bench.database(bench.server))].count(found) == 1
-        if in_log and in_row:
-            return None
-        if time.monotonic() > deadline_s:
-            return "the row has another id" if in_log else "the log has another id"
-        await asyncio.sleep(0.02)  # a look at a file: nothing tells us when it changes
+        return in_log, in_row
+
+    since_s = time.monotonic()
+    (in_log, in_row), came_s = await bench.witness.see(look, all, SETTLED_S)
+    if not (in_log and in_row):
+        return "the row has another id" if in_log else "the log has another id"
+    told = f"log and row came later than {SETTLED_S:g} s after the end"
+    return bench.witness.late(told, SETTLED_S, since_s=since_s, came_s=came_s)
 
 
 PROBES = (
