@@ -43,8 +43,16 @@ def measured(request: pytest.FixtureRequest) -> Iterator[Callable[[str], dict[st
         return {stem: asyncio.create_task(measure(stem)) for stem in stems}
 
     async def wait(stem: str) -> dict[str, Cell]:
-        return await tasks[stem]  # raises, for this target alone, what its tour has raised
+        cells = await tasks[stem]  # raises, for this target alone, what its tour has raised
+        left = [name for name, cell in cells.items() if not cell.verdict.measured]
+        if left and stem not in again:
+            again.add(stem)
+            await asyncio.wait(tasks.values())  # then nothing is measured beside it
+            found = await tour([find(stem)], names=left, lanes=1)
+            cells.update((cell.probe, cell) for cell in found)
+        return cells
 
+    again = set[str]()
     with asyncio.Runner() as runner:  # its end cancels what nobody waits for any more
         tasks = runner.run(begin())
         yield lambda stem: runner.run(wait(stem))
@@ -66,7 +74,7 @@ def cells() -> Iterator[tuple[str, Probe]]:
 @pytest.mark.parametrize(
     ("stem", "probe"), list(cells()), ids=lambda value: getattr(value, "name", value)
 )
-@pytest.mark.timeout(600)  # the first of a target waits for all of it, a minute or two
+@pytest.mark.timeout(1800)  # the first of a target waits for it, or for all that are measured
 def test_the_verdict_is_as_the_catalogue_says(
     measured: Callable[[str], dict[str, Cell]], stem: str, probe: Probe
 ) -> None:
