@@ -122,15 +122,36 @@ def on_terminal(*words: str, columns: int = 80, **env: str) -> str:
 
 
 def descendants(pid: int) -> set[int]:
-    """Return the processes that a process has started, and those that these have."""
-    listed = subprocess.run(["ps", "-Ao", "pid=,ppid="], capture_output=True, check=True, text=True)
-    pairs = [
-        (int(child), int(parent)) for child, parent in map(str.split, listed.stdout.splitlines())
-    ]
-    found, parents = set[int](), {pid}
+    """Return the processes that a process has started, and those that these have.
+
+    Without the parent of warm starts: it stays for the next start, and ends with the process.
+    """
+    found = _below(pid)
+    return set(found) - _warm(found)
+
+
+def warm_parents(pid: int) -> set[int]:
+    """Return the parents of warm starts under a process."""
+    return _warm(_below(pid))
+
+
+def _warm(found: dict[int, tuple[int, str]]) -> set[int]:
+    """Return the parents of warm starts. Their children have the same command line."""
+    forks = {pid for pid, (_, words) in found.items() if "-m stages.lab.warm " in words}
+    return {pid for pid in forks if found[pid][0] not in forks}
+
+
+def _below(pid: int) -> dict[int, tuple[int, str]]:
+    """Return the parent and the command line of each process below another."""
+    command = ["ps", "-Ao", "pid=,ppid=,args="]
+    listed = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    lines = [line.split(None, 2) for line in listed.splitlines()]
+    all_of_them = {int(line[0]): (int(line[1]), line[2]) for line in lines if len(line) == 3}
+    found, parents = dict[int, tuple[int, str]](), {pid}
     while parents:
-        parents = {child for child, parent in pairs if parent in parents} - found
-        found |= parents
+        new = {child: of for child, of in all_of_them.items() if of[0] in parents}
+        parents = new.keys() - found.keys()
+        found |= new
     return found
 
 

@@ -12,6 +12,7 @@ from stages.lab import lanes, work
 from stages.lab.build import Build
 from stages.lab.checks import all_exercises
 from stages.lab.matrix import Cell, ProbeBroken
+from stages.lab.verdict import Verdict
 
 ROOT = Path(__file__).parent.parent
 BUILDS = [one for one in all_exercises() if isinstance(one, Build)]
@@ -288,3 +289,31 @@ def test_a_probe_that_breaks_is_no_fault_of_the_learner(
 
 def test_the_solution_is_our_diff(build: Build) -> None:
     assert "+++ stages/s03_disconnect_aware.py" in repr(build.solution())
+
+
+def test_what_could_not_be_measured_is_neither_right_nor_not_yet(build: Build) -> None:
+    cells = [Cell("s03", "text-survives", Verdict("green", "it held"), None, 0.0)]
+    cells += [Cell("s03", "leave-mid-stream", Verdict("unmeasured", "it was busy"), None, 0.0)]
+
+    outcome = build._judged(cells)
+
+    assert repr(outcome).split("\n") == [
+        "? build: not measured. 1 of 2 probes could not be measured. Try again.",
+        "  probes  ✓ text-survives",
+        "          ? leave-mid-stream",
+        "  got     it was busy",
+        "  do      Close what keeps this machine busy, and check again. It is neither right nor "
+        "wrong.",
+    ]
+
+
+def test_what_is_red_is_not_yet_also_where_something_else_could_not_be_measured(
+    build: Build,
+) -> None:
+    cells = [Cell("s03", "leave-mid-stream", Verdict("unmeasured", "it was busy"), None, 0.0)]
+    cells += [Cell("s03", "text-survives", Verdict("red", "it lost text"), None, 0.0)]
+
+    outcome = build._judged(cells)
+
+    assert outcome.state == "not yet"
+    assert outcome.finding == "1 of 2 probes is red."

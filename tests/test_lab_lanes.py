@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from stages.lab import lanes
 from stages.lab.dialects import DIALECTS
 from stages.lab.matrix import Cell, ProbeBroken
 from stages.lab.process import ProcessError
-from stages.lab.targets import find
+from stages.lab.targets import Target, find
 from stages.lab.verdict import Moment, Verdict
 
 CELL = Cell(
@@ -103,7 +103,7 @@ def test_a_lane_that_is_killed_is_explained(monkeypatch: pytest.MonkeyPatch) -> 
     started = lanes._process
 
     @asynccontextmanager
-    async def killed(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    async def killed(*words: str) -> AsyncIterator[lanes.Lane]:
         async with started(*words) as process:
             os.kill(process.pid, signal.SIGKILL)
             yield process
@@ -114,3 +114,38 @@ def test_a_lane_that_is_killed_is_explained(monkeypatch: pytest.MonkeyPatch) -> 
         ProcessError, match="A lane of s02_json_safe ended by SIGKILL before its la"
     ):
         asyncio.run(lanes.tour([find(2)], names=["usage-chunk-survives"]))
+
+
+UNSURE = Verdict("unmeasured", "not measured, this machine was busy")
+GREEN = Verdict("green", "it held")
+
+
+@pytest.mark.parametrize(
+    ("again", "found"), [([GREEN], GREEN), ([UNSURE, GREEN], GREEN), ([UNSURE, UNSURE], UNSURE)]
+)
+def test_what_was_not_measured_is_measured_again_at_the_end_and_alone(
+    again: list[Verdict], found: Verdict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, crowds, left, told = 0, list[int](), [UNSURE, *again], list[Cell]()
+
+    async def lane(target: Target, share: Sequence[str]) -> AsyncGenerator[Cell]:
+        nonlocal running
+        running += 1
+        for name in share:
+            await asyncio.sleep(0.01)
+            unsure = (target.stem, name) == ("s01_naive", "text-survives")
+            if unsure:
+                crowds.append(running)
+            yield Cell(target.name, name, left.pop(0) if unsure else GREEN, True, 0.0)
+        await asyncio.sleep(0.05)
+        running -= 1
+
+    monkeypatch.setattr(lanes, "_lane", lane)
+    cells = asyncio.run(
+        lanes.tour([find(1), find(2)], told.append, names=["text-survives", "secrets-stay-in"])
+    )
+
+    assert cells[0].verdict == found
+    assert crowds == [2] + [1] * len(again)
+    assert [cell.target for cell in told].count("s01_naive") == 2  # it is told once, at last
+    assert left == []

@@ -1,9 +1,11 @@
 """The matrix: what was measured stands beside what was expected; the right side is blamed."""
 
 import asyncio
+import itertools
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from stages.lab.probes import Measure, Probe, ProbeError
 from stages.lab.script import Script
 from stages.lab.serve import Shape
 from stages.lab.targets import TargetError
-from stages.lab.verdict import Verdict
+from stages.lab.verdict import Late, State, Verdict, judge
 
 CRASHES = Path(__file__).parent / "servers" / "crashes.py"
 FAST = "usage-chunk-survives"
@@ -144,3 +146,60 @@ def test_a_server_that_a_probe_has_ended_is_no_crash(bench: Bench) -> None:
         return Verdict("red", "red")
 
     assert asyncio.run(measure(bench, as_probe(end))).verdict.finding == "red"
+
+
+UNSURE = judge({"a": Late("it came late", 1.0, taken_s=2.0)}, "it held")
+
+
+def test_a_verdict_that_was_not_measured_is_neither_as_expected_nor_a_surprise() -> None:
+    unsure = Cell("s01_naive", "a-probe", UNSURE, True, 0.0)
+
+    assert unsure.as_expected is None
+    assert unsure.surprise is None
+    (document,) = json.loads(to_json([unsure]))
+    assert document["as_expected"] is None
+    assert document["verdict"]["state"] == "unmeasured"
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "state", "runs"),
+    [
+        ([UNSURE, Verdict("green", "it held")], "green", 2),
+        ([UNSURE, UNSURE, Verdict("red", "it did not")], "red", 3),
+        ([UNSURE] * 9, "unmeasured", 3),
+        ([Verdict("red", "it did not")] * 9, "red", 1),
+    ],
+)
+def test_what_was_not_measured_is_tried_again_a_few_times_and_what_is_red_is_not(
+    verdicts: list[Verdict], state: State, runs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = iter(verdicts)
+    count, told = itertools.count(1), list[Cell]()
+
+    async def unsure(bench: Bench) -> Verdict:
+        next(count)
+        return next(asked)
+
+    monkeypatch.setattr(matrix, "find", lambda name: as_probe(unsure))
+    (found,) = asyncio.run(probe(1, "a-probe", on_cell=told.append))
+
+    assert (found.verdict.state, next(count) - 1) == (state, runs)
+    assert told == [found]
+
+
+def test_a_crash_is_red_however_busy_the_machine_is(bench: Bench) -> None:
+    async def crash(bench: Bench) -> Verdict:
+        os.kill(bench.shaped(Shape(middleware=True)).pid, 9)
+        return UNSURE
+
+    assert asyncio.run(measure(bench, as_probe(crash))).verdict.red
+
+
+def test_a_probe_runs_under_the_eyes_of_a_witness(bench: Bench) -> None:
+    async def held_up(bench: Bench) -> Verdict:
+        since_s = time.monotonic()
+        while time.monotonic() < since_s + 0.3:
+            pass
+        return judge({"a": bench.witness.never("it came late", 0.1, since_s=since_s)}, "it held")
+
+    assert not asyncio.run(measure(bench, as_probe(held_up))).verdict.measured

@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,8 @@ def green(target: Target, probe: Probe) -> Cell:
     return cell(target, probe, green=True, expected=True)
 
 
+BUSY = "not measured, this machine was busy (woken 1.4 s late): it is late"
+UNSURE = Cell(S02.name, LAMP.name, Verdict("unmeasured", BUSY, ("? at night: late",)), True, 1.5)
 STAIRS = [cell(), cell(probe=LAMP), green(S02, LIGHT), green(S02, LAMP)]
 
 
@@ -103,11 +106,18 @@ def test_the_staircase_has_probes_as_rows_and_stages_as_columns(pipe: Paper) -> 
     ]
 
 
-def test_what_was_not_measured_is_a_dot(pipe: Paper) -> None:
+def test_what_was_not_run_is_a_dot(pipe: Paper) -> None:
     report.staircase(pipe.console, PLAN, STAIRS[:3])
 
     assert "  lamp-is-lit     ✗   ·" in pipe.lines
-    assert pipe.lines[-1] == "✓ holds   ✗ fails   · not measured"
+    assert pipe.lines[-1] == "✓ holds   ✗ fails   · not run"
+
+
+def test_what_was_not_measured_is_a_question_mark_and_no_surprise(pipe: Paper) -> None:
+    report.staircase(pipe.console, PLAN, [*STAIRS[:3], UNSURE])
+
+    assert "  lamp-is-lit     ✗   ?" in pipe.lines
+    assert pipe.lines[-1] == "✓ holds   ✗ fails   ? not measured: this machine was busy"
 
 
 def test_an_unexpected_verdict_is_marked_without_colour(pipe: Paper) -> None:
@@ -208,8 +218,8 @@ def test_a_surprise_says_why_it_may_be_and_what_to_do(pipe: Paper) -> None:
     report.surprises(pipe.console, [cell(green=True)])
 
     assert pipe.lines[-1] == (
-        "  Probably the file was edited, a library behaves in a new way, or the machine was too "
-        "busy. Run the line above again. If it says the same, `git diff stages` shows an edit and "
+        "  Probably the file was edited, or a library behaves in a new way. Run the line above "
+        "again. If it says the same, `git diff stages` shows an edit and "
         "`python -m stages doctor` compares the versions."
     )
 
@@ -220,7 +230,64 @@ def test_without_a_surprise_nothing_is_said(pipe: Paper) -> None:
     assert pipe.getvalue() == ""
 
 
+# What was not measured
+
+
+def test_what_was_not_measured_is_told_with_its_reason_and_what_to_do(pipe: Paper) -> None:
+    report.unmeasured(pipe.console, [*STAIRS, UNSURE])
+
+    assert pipe.lines[1:4] == [
+        "1 verdict not measured",
+        f"  lamp-is-lit on s02_json_safe: {BUSY}",
+        "      python -m stages probe 2 lamp-is-lit",
+    ]
+    assert pipe.lines[4].startswith("  A ? is neither ✓ nor ✗: this machine did not wake in time ")
+
+
+def test_where_all_was_measured_nothing_is_said(pipe: Paper) -> None:
+    report.unmeasured(pipe.console, STAIRS)
+
+    assert pipe.getvalue() == ""
+
+
+def test_the_evidence_counts_what_was_not_measured_apart(pipe: Paper) -> None:
+    report.evidence(pipe.console, [cell(S02), UNSURE])
+
+    assert pipe.lines[1] == "s02_json_safe  1 of 2 probes fail, 1 not measured"
+    assert pipe.lines[3] == f"  ? lamp-is-lit     {BUSY}"
+
+
+def test_a_verdict_that_was_not_measured_shows_its_cases(pipe: Paper) -> None:
+    report.verdict(pipe.console, UNSURE, LAMP)
+
+    assert pipe.lines[1] == "? lamp-is-lit"
+    assert "      ? at night: late" in pipe.lines
+
+
+@pytest.mark.parametrize(
+    ("cells", "code"),
+    [
+        (STAIRS, 0),
+        ([*STAIRS[:3], UNSURE], 3),
+        ([cell(green=True), UNSURE], 1),
+        ([cell(OWN, green=True, expected=None), replace(UNSURE, expected=None)], 3),
+        ([cell(OWN, expected=None), replace(UNSURE, expected=None)], 1),
+    ],
+    ids=["as expected", "unsure", "a surprise", "own, unsure", "own, red"],
+)
+def test_the_exit_code_tells_a_surprise_from_what_was_not_measured(
+    cells: list[Cell], code: int
+) -> None:
+    assert report.exit_code(cells) == code
+
+
 # The last line
+
+
+def test_the_summary_counts_what_was_not_measured() -> None:
+    told = report.summary([*STAIRS[:3], UNSURE], 17.4)
+
+    assert told == "3 of 4 verdicts as expected, 1 not measured, in 17 s."
 
 
 def test_the_summary_of_expected_verdicts() -> None:

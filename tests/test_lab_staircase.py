@@ -1,6 +1,7 @@
 """stages.lab.staircase shows where each probe turns green, and what was not expected."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from lab_show_helpers import cell, clashes, labelled, right_edge_px, texts
@@ -9,6 +10,7 @@ from stages import catalog
 from stages.lab import staircase
 from stages.lab.matrix import Cell
 from stages.lab.probes import Probe
+from stages.lab.verdict import Verdict
 
 STEMS = ("s01_naive", "s02_json_safe")
 CELLS = [
@@ -132,3 +134,14 @@ def test_each_flight_of_the_stairs_begins_where_the_one_above_ends(
     ends = [(stair.get_xdata()[-1], stair.get_ydata()[-1]) for stair in stairs]
     starts = [(stair.get_xdata()[0], stair.get_ydata()[0]) for stair in stairs]
     assert starts[1:] == ends[:-1]
+
+
+def test_what_was_not_measured_is_grey_has_a_question_mark_and_is_told_in_the_alt_text() -> None:
+    unsure = replace(CELLS[3], verdict=Verdict("unmeasured", "this machine was busy"))
+
+    picture = staircase.draw([*CELLS[:3], unsure])
+
+    assert len(labelled(picture, "unmeasured")) == 1
+    assert labelled(picture, "frame white") == []  # it is no surprise
+    assert texts(picture).count("?") == 2  # one is in the legend
+    assert repr(picture).endswith("s02_json_safe 1 of 2. Not measured: 1.")

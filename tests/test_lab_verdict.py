@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.lab.verdict import Moment, Verdict, judge
+from stages.lab.verdict import Late, Moment, State, Verdict, complain, judge
 
 FIRST = (Moment(0.0, "client", "asks"),)
 SECOND = (Moment(0.5, "upstream", "sees fin"),)
@@ -49,9 +49,53 @@ def test_no_case_is_no_verdict() -> None:
         judge({}, "all held", {})
 
 
-@pytest.mark.parametrize(("green", "words"), [(True, "✓ all held"), (False, "✗ all held")])
-def test_a_verdict_reads_as_its_mark_and_its_finding(green: bool, words: str) -> None:
-    assert str(Verdict("green" if green else "red", "all held")) == words
+@pytest.mark.parametrize(
+    ("state", "words"), [("green", "✓ it is"), ("red", "✗ it is"), ("unmeasured", "? it is")]
+)
+def test_a_verdict_reads_as_its_mark_and_its_finding(state: State, words: str) -> None:
+    assert str(Verdict(state, "it is")) == words
+
+
+@pytest.mark.parametrize("state", ["green", "red", "unmeasured"])
+def test_a_verdict_is_one_of_three(state: State) -> None:
+    verdict = Verdict(state, "")
+
+    assert [verdict.green, verdict.red, not verdict.measured].count(True) == 1
+
+
+QUIET = Late("it came late", 1.0, taken_s=0.1)
+BUSY = Late("it came late", 1.0, taken_s=0.6)
+
+
+def test_a_lateness_on_a_quiet_machine_is_red() -> None:
+    assert judge({"a": QUIET}, "it held") == Verdict(
+        "red", "a: it came late", ("✗ a: it came late",)
+    )
+
+
+def test_a_lateness_is_not_measured_where_the_machine_took_half_of_the_bound() -> None:
+    verdict = judge({"a": None, "b": BUSY}, "all held", {"a": FIRST, "b": SECOND})
+
+    assert verdict == Verdict(
+        "unmeasured",
+        "not measured, this machine was busy (woken 0.6 s late): it came late",
+        ("✓ a", "? b: it came late"),
+        SECOND,
+    )
+
+
+@pytest.mark.parametrize("sure", ["a token is lost", QUIET], ids=["a fact", "a real lateness"])
+def test_what_is_sure_is_red_however_busy_the_machine_is(sure: str | Late) -> None:
+    verdict = judge({"a": BUSY, "b": sure}, "all held", {"a": FIRST, "b": SECOND})
+
+    assert verdict.state == "red"
+    assert verdict.finding == f"b: {sure} (2 of 2 cases fail)"
+    assert verdict.timeline == SECOND
+
+
+@pytest.mark.parametrize(("complaint", "state"), [("lost", "red"), (BUSY, "unmeasured")])
+def test_a_probe_that_cannot_go_on_says_why(complaint: str | Late, state: State) -> None:
+    assert complain(complaint).state == state
 
 
 def test_a_moment_reads_in_columns() -> None:

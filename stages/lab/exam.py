@@ -7,18 +7,16 @@ with it all that it or the learner's code has started.
 import json
 import os
 import select
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from stages.lab.children import ROOT, above_2
 from stages.lab.outcome import Outcome
-from stages.lab.process import ROOT
+from stages.lab.start import start
 
 READY = b"R"
 START_S = 30.0  # to import what a judge needs: 2 s; the rest is for a busy machine
@@ -53,28 +51,31 @@ def _in_process(
     """Run the examiner; returns what it told, and its exit code."""
     ours, theirs = os.pipe()
     path = os.pathsep.join(filter(None, (str(ROOT), *sys.path)))
+    passed = above_2(theirs)
+    os.close(theirs)
     try:
-        examiner = subprocess.Popen(
-            [sys.executable, "-m", "stages.lab.examiner", *words, str(theirs)],
-            stdin=subprocess.PIPE,  # its leash
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **env, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
-            pass_fds=[theirs],
-            start_new_session=True,  # Ctrl-C reaches us only, and we end it
+        examiner = start(
+            ["stages.lab.examiner", *words, str(passed)],
+            env={**env, "PYTHONPATH": path},
+            stdout=out.fileno(),
+            passed=[passed],
+            leash=True,
+            starts_more=True,
         )
-        os.close(theirs)
-        with examiner:  # waits for it, and closes the leash
-            try:
-                told = _read(ours, 1, START_S)
-                told = _read(ours, -1, deadline_s + END_S) if told == READY else b""
-                with suppress(subprocess.TimeoutExpired):
-                    examiner.wait(END_S)  # its exit code says more than our signal
-            finally:
-                with suppress(ProcessLookupError, PermissionError):  # macOS says EPERM for a zombie
-                    os.killpg(examiner.pid, signal.SIGKILL)
-    finally:
+    except BaseException:
         os.close(ours)
+        raise
+    finally:
+        os.close(passed)
+    try:
+        told = _read(ours, 1, START_S)
+        told = _read(ours, -1, deadline_s + END_S) if told == READY else b""
+        examiner.wait(END_S)  # its exit code says more than our signal
+    finally:
+        examiner.kill()
+        examiner.close()
+        os.close(ours)
+    assert examiner.returncode is not None  # it has been waited for
     return told, examiner.returncode
 
 

@@ -8,25 +8,27 @@ than lanes, a target has several lanes, with a server in each and a share of the
 import asyncio
 import json
 import os
-import signal
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import ExitStack, aclosing, asynccontextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from stages.lab.children import Child
 from stages.lab.dialects import DIALECTS
 from stages.lab.leash import end_with_parent
 from stages.lab.matrix import AGAIN, Cell, OnCell, ProbeBroken, probe
 from stages.lab.probes import all_probes
-from stages.lab.process import ROOT, ProcessError, how_ended
+from stages.lab.process import ProcessError, how_ended
+from stages.lab.start import start
 from stages.lab.targets import Target, find
 from stages.lab.verdict import Moment, Verdict
 
 FAILURES: dict[str, type[Exception]] = {"ProcessError": ProcessError, "ProbeBroken": ProbeBroken}
 LINE_BYTES = 64 * 1024 * 1024  # a cell holds the log of its server
+STDERR = 2  # ours: what a lane says of itself is for who runs it
 COUNT = 2  # measured on two cores: a third makes every probe slower and the tour no faster
 
 
@@ -95,7 +97,6 @@ async def _lane(target: Target, share: Sequence[str]) -> AsyncGenerator[Cell]:
     """Measure a share of the probes in a process of its own; yields each cell as it comes."""
     left = set(share)
     async with _process(target.name, target.dialect.name, *share) as process:
-        assert process.stdout is not None  # it is a pipe
         async for line in process.stdout:
             cell = from_line(line)
             left.remove(cell.probe)
@@ -107,30 +108,48 @@ async def _lane(target: Target, share: Sequence[str]) -> AsyncGenerator[Cell]:
             )
 
 
+class Lane:
+    """A lane that runs: the lines that it writes, and its end."""
+
+    def __init__(self, child: Child, stdout: asyncio.StreamReader) -> None:
+        self._child, self.pid, self.stdout = child, child.pid, stdout
+
+    async def wait(self) -> int:
+        """Return the exit code, once it has ended."""
+        await asyncio.to_thread(self._child.wait)
+        assert self._child.returncode is not None
+        return self._child.returncode
+
+
 @asynccontextmanager
-async def _process(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _process(*words: str) -> AsyncIterator[Lane]:
     """Run a lane; at the end of the context it has ended, and its servers with it."""
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    folder = TemporaryDirectory()  # a lane that is killed cannot tidy up
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", __name__, *words),
-        stdin=asyncio.subprocess.PIPE,  # its leash: it ends when this does
-        stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": path, "TMPDIR": folder.name},
-        limit=LINE_BYTES,
-        start_new_session=True,  # Ctrl-C reaches us only, and we end it
-    )
-    try:
-        yield process
-    except BaseException:
-        # Not `process.kill()`: it may reap the process, and asyncio then complains of that.
-        with suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)
-        raise
-    finally:
-        await process.wait()
-        folder.cleanup()
+    with ExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory())  # a lane that is killed cannot tidy up
+        ours, theirs = os.pipe()
+        lines = stack.enter_context(os.fdopen(ours, "rb"))
+        try:
+            child = start(
+                (__name__, *words),
+                env={"TMPDIR": folder},
+                stdout=theirs,
+                stderr=STDERR,
+                leash=True,
+                starts_more=True,
+            )
+        finally:
+            os.close(theirs)
+        stack.callback(child.close)
+        stdout = asyncio.StreamReader(limit=LINE_BYTES)
+        loop, protocol = asyncio.get_running_loop(), asyncio.StreamReaderProtocol(stdout)
+        try:
+            reading, _ = await loop.connect_read_pipe(lambda: protocol, lines)
+            stack.callback(reading.close)
+            lane = Lane(child, stdout)
+            yield lane
+            await lane.wait()
+        finally:
+            child.kill()
 
 
 def main(argv: Sequence[str]) -> None:

@@ -9,22 +9,22 @@ Two things pass from the parent to the child by inheritance:
 """
 
 import faulthandler
-import fcntl
 import os
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from stages.lab.children import ROOT as ROOT
+from stages.lab.children import Child, above_2
+from stages.lab.children import how_ended as how_ended
 from stages.lab.sockets import adopt, listen
+from stages.lab.start import start
 
 READY_S = 30.0  # importing openai and fastapi takes 2 s; a cold disk takes ten times that
 GRACE_S = 10.0  # what a process may take to end after SIGTERM
@@ -32,9 +32,8 @@ STACKS_S = 2.0  # what it may take to write down where each of its threads stand
 STACKS = signal.SIGUSR1
 CENSUS = signal.SIGUSR2
 ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGKILL}
-LOG_TAIL_LINES = 24  # where an import hangs, under the 20 frames of the machinery that imports
+LOG_TAIL_LINES = 27  # where an import hangs, under the 23 frames of the machinery that imports
 READY = b"ready\n"
-ROOT = Path(__file__).parents[2]  # where `stages` is found, from any working directory
 
 
 class ProcessError(RuntimeError):
@@ -110,8 +109,9 @@ class Process:
             with childs_end, listen(self._sndbuf_bytes) as listener:
                 self.port: int = listener.getsockname()[1]
                 self.url = f"http://127.0.0.1:{self.port}"
-                self._popen = self._start(listener, childs_end)
-            stack.callback(self._kill)
+                self._child = self._start(listener, childs_end)
+            stack.callback(self._child.close)
+            stack.callback(self._child.kill)
             self._wait_until_ready()
             self._stack = stack.pop_all()
         return self
@@ -134,22 +134,11 @@ class Process:
                 f"Let its clients leave first, or give it more time. {self.log_tail()}"
             )
 
-    def _start(self, listener: socket.socket, leash: socket.socket) -> subprocess.Popen[bytes]:
-        # Above 2, or they would be lost where the parent's own stdin or stdout is closed: the
-        # lowest free number is given first, and the child's 0, 1 and 2 are replaced.
-        passed = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3) for end in (listener, leash)]
-        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-        env = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **self._env}
+    def _start(self, listener: socket.socket, leash: socket.socket) -> Child:
+        passed = [above_2(end.fileno()) for end in (listener, leash)]
+        words = [*self._argv, "--handover", Handover(*passed).as_argument()]
         try:
-            return subprocess.Popen(
-                [sys.executable, "-m", *self._argv, "--handover", Handover(*passed).as_argument()],
-                pass_fds=passed,
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=subprocess.STDOUT,
-                env=env,
-                start_new_session=True,  # Ctrl-C reaches the parent only, which then ends us
-            )
+            return start(words, env=self._env, stdout=self._log.fileno(), passed=passed)
         finally:
             for descriptor in passed:
                 os.close(descriptor)
@@ -177,15 +166,6 @@ class Process:
         self.signal(STACKS)
         self.wait(STACKS_S)
 
-    def _kill(self) -> None:
-        if not self.wait(0):
-            self._kill_group()
-            self._popen.wait()
-
-    def _kill_group(self) -> None:
-        with suppress(ProcessLookupError, PermissionError):  # macOS says EPERM for a zombie
-            os.killpg(self._popen.pid, signal.SIGKILL)
-
     def _keep_log(self) -> None:
         self._kept_log = self.log
 
@@ -193,27 +173,26 @@ class Process:
         """Send a signal to the process; does nothing when it has ended."""
         if not self.wait(0):
             self.signalled = self.signalled or number in ENDING
-            self._popen.send_signal(number)
+            self._child.signal(number)
 
     def wait(self, deadline_s: float) -> bool:
         """Wait for the end of the process; returns whether it came before the deadline."""
-        if self._popen.returncode is None:
-            try:
-                self._popen.wait(deadline_s)
-            except subprocess.TimeoutExpired:
-                return False
-            self._kill_group()  # now, or never: later, its number may be that of another group
-        return True
+        return self._child.wait(deadline_s)
 
     @property
     def pid(self) -> int:
         """The process id."""
-        return self._popen.pid
+        return self._child.pid
+
+    @property
+    def plain_because(self) -> str | None:
+        """Why the start was a plain one, None for a warm one. See `start`."""
+        return self._child.plain_because
 
     @property
     def exit_code(self) -> int | None:
         """The exit code, negative for a signal; None while the process runs."""
-        return self._popen.returncode if self.wait(0) else None
+        return self._child.returncode if self.wait(0) else None
 
     @property
     def log(self) -> str:
@@ -229,10 +208,3 @@ class Process:
         if not lines:
             return "It wrote no log."
         return "Its log ends with:\n" + "\n".join(f"    {line}" for line in lines[-LOG_TAIL_LINES:])
-
-
-def how_ended(exit_code: int) -> str:
-    """Return how a process ended, as words for a message."""
-    if exit_code < 0:
-        return f"by {signal.Signals(-exit_code).name}"
-    return f"with exit code {exit_code}"

@@ -101,14 +101,16 @@ class _Grid:
 
     def _cell(self, x: float, cell: Cell) -> None:
         area = (x + 2, self.y + 1.5, CELL_PX - 4, ROW - 3)
-        self._sign(cell.verdict.state, area, 6)
+        self._sign(cell.verdict.state, area, 6, label=cell.verdict.state)
         if cell.as_expected is False:
             self._frame(*area)
 
-    def _sign(self, state: State, area: tuple[float, float, float, float], size: float) -> None:
+    def _sign(
+        self, state: State, area: tuple[float, float, float, float], size: float, label: str = ""
+    ) -> None:
         x, y, width, height = area
         center = (x + width / 2, y + height / 2)
-        self.canvas.box(*area, fill=COLORS[state], round_px=3, label=state)
+        self.canvas.box(*area, fill=COLORS[state], round_px=3, label=label)
         if state == "unmeasured":
             self.canvas.text(*center, "?", size=11, bold=True, color="white", align="center")
         else:
