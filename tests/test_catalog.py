@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 import pytest
+from cell_helpers import hold
 
 from stages import catalog
 from stages.lab.lanes import COUNT, tour
@@ -78,11 +79,7 @@ def cells() -> Iterator[tuple[str, Probe]]:
 def test_the_verdict_is_as_the_catalogue_says(
     measured: Callable[[str], dict[str, Cell]], stem: str, probe: Probe
 ) -> None:
-    cell = measured(stem)[probe.name]
-
-    assert cell.surprise is None, "\n".join(
-        (f"{cell.surprise}", *cell.verdict.details, *map(str, cell.verdict.timeline), cell.log)
-    )
+    hold(measured(stem)[probe.name])
 
 
 def test_every_probe_has_a_row_and_every_row_a_probe() -> None:

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from cell_helpers import hold
 
 from stages import catalog
 from stages.lab.bench import Bench
@@ -29,8 +30,4 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
 
 @pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
 def test_on_uvloop_the_verdict_is_as_the_catalogue_says(bench: Bench, probe: Probe) -> None:
-    cell = asyncio.run(measure(bench, probe))
-
-    assert cell.surprise is None, "\n".join(
-        (f"{cell.surprise}", *cell.verdict.details, *map(str, cell.verdict.timeline), cell.log)
-    )
+    hold(asyncio.run(measure(bench, probe)))
