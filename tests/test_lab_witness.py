@@ -1,7 +1,11 @@
 """The witness knows how late this process was woken, and a bound grows by it, and by no more."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -145,3 +149,53 @@ def test_what_comes_late_is_seen_with_its_time(monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_never_comes_has_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert look_for(60.0, monkeypatch) == (False, None)
+
+
+# What was taken from the processes that are measured
+
+
+def queued(*looks: tuple[float, dict[int, float]]) -> Witness:
+    """Return a witness that has looked at the queues of processes at these times."""
+    made = Witness()
+    made._looks = list(looks)
+    return made
+
+
+LOOKS = ((1.0, {7: 0.5, 8: 0.0}), (2.0, {7: 0.6, 8: 0.0}), (3.0, {7: 1.0, 8: 0.1}))
+
+
+@pytest.mark.parametrize(
+    ("since_s", "until_s", "taken_s"),
+    [(1.0, 3.0, 0.5), (2.0, 3.0, 0.4), (1.2, 1.8, 0.1), (3.0, 3.5, 0.0), (2.9, 3.0, 0.1)],
+    ids=["all of it", "a part", "between two looks", "after the last look", "all of the time"],
+)
+def test_a_server_that_had_to_wait_for_its_turn_is_given_the_time(
+    since_s: float, until_s: float, taken_s: float
+) -> None:
+    assert queued(*LOOKS).taken_s(since_s, until_s) == pytest.approx(taken_s)
+
+
+def test_a_server_that_was_started_meanwhile_is_given_what_it_waited_for() -> None:
+    assert queued((1.0, {}), (3.0, {7: 0.5})).taken_s(1.0, 3.0) == pytest.approx(0.5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps an account of its queues")
+def test_linux_says_of_a_process_that_shares_a_core_how_long_it_waited() -> None:
+    """Two that compute on one core for a second have waited for each other half of it."""
+    one_core = {min(os.sched_getaffinity(0))}
+    busy = [sys.executable, "-c", "while True: pass"]
+    with ExitStack() as stack:
+        pids = []
+        for _ in range(2):
+            process = stack.enter_context(subprocess.Popen(busy))
+            stack.callback(process.kill)
+            os.sched_setaffinity(process.pid, one_core)
+            pids.append(process.pid)
+
+        async def run() -> float:
+            with Witness(lambda: pids) as witness:
+                since_s = time.monotonic()
+                await asyncio.sleep(1.0)
+                return witness.taken_s(since_s)
+
+        assert 0.3 < asyncio.run(run()) <= 1.1

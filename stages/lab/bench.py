@@ -83,7 +83,7 @@ class Bench:
         self._databases: dict[Process, Path] = {}
         self._nobody: socket.socket | None = None
         self._numbers = itertools.count(1)
-        self.witness = Witness()
+        self.witness = Witness(self._pids)
         self._open = True
 
     def __enter__(self) -> Self:
@@ -102,6 +102,9 @@ class Bench:
     ) -> None:
         self._open = False
         self._stack.__exit__(exc_type, exc, traceback)
+
+    def _pids(self) -> list[int]:
+        return [self.upstream.pid, *(server.pid for server in self.servers)]
 
     @property
     def dialect(self) -> Dialect:
