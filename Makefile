@@ -12,10 +12,10 @@ NOTEBOOKS := notebooks/*.ipynb
 # Seconds. A notebook takes under a minute as a whole; nbval alone would wait 2000 for a cell that hangs.
 CELL_TIMEOUT := 60
 
-.PHONY: help tour lab test check notebooks format constraints clean
+.PHONY: help tour lab test test-all check notebooks format constraints clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 tour: .venv/ready ## run every probe on every stage and show the staircase
 	@$(RUN) stages tour $(ARGS)
@@ -27,8 +27,13 @@ lab: .venv/ready ## open the notebooks in JupyterLab
 
 # --nbval compares every output that is not marked; --nbval-current-env takes the kernel of .venv, whichever one
 # the notebook was saved with.
+TEST := $(RUN) pytest --nbval --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT)
+
 test: .venv/ready ## run the tests and compare every notebook with what it prints
-	@$(RUN) pytest --nbval --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) $(ARGS)
+	@$(TEST) -m "not slow" $(ARGS)
+
+test-all: .venv/ready ## run the slow tests too (ARGS="-m slow" for these alone)
+	@$(TEST) $(ARGS)
 
 check: .venv/ready ## format, lint, types, then the rules the stages keep among themselves
 	@$(RUN) ruff format --check .
@@ -46,7 +51,7 @@ format: .venv/ready ## format the code and apply the safe fixes
 	@$(RUN) ruff check --fix-only .
 	@$(RUN) ruff format .
 
-constraints: ## pin the newest releases in constraints.txt (then: make check test)
+constraints: ## pin the newest releases in constraints.txt (then: make check test-all)
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
 	python3.11 -m venv "$$scratch" && \
 	"$$scratch/bin/python" -m pip --disable-pip-version-check install --quiet '.[dev,postgres]' && \

@@ -1,12 +1,13 @@
 """The checks of s04 tell a right answer from a wrong one, and say what is wrong with it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
 
 import anyio
 import pytest
+from checks_helpers import Check, at_once
 
 from solutions.s04_backpressured import drain, relay
 from stages.lab.checks.s04_backpressured import controller, draining
@@ -292,9 +293,16 @@ WRONG_RELAYS: dict[Callable[..., Any], tuple[str, ...]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def checked_relay(request: pytest.FixtureRequest) -> Iterator[Check]:
+    yield from at_once(request, controller, "answer")
+
+
 @pytest.mark.parametrize("answer", WRONG_RELAYS, ids=lambda answer: answer.__name__)
-def test_a_wrong_relay_is_told_what_is_wrong_with_it(answer: Callable[..., Any]) -> None:
-    outcome = controller.check(answer)
+def test_a_wrong_relay_is_told_what_is_wrong_with_it(
+    checked_relay: Check, answer: Callable[..., Any]
+) -> None:
+    outcome = checked_relay(answer)
 
     assert outcome.state == "not yet"
     assert [words for words in WRONG_RELAYS[answer] if words not in repr(outcome)] == []
@@ -457,9 +465,16 @@ WRONG_DRAINS: dict[Callable[..., Any], tuple[str, ...]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def checked_drain(request: pytest.FixtureRequest) -> Iterator[Check]:
+    yield from at_once(request, draining, "answer")
+
+
 @pytest.mark.parametrize("answer", WRONG_DRAINS, ids=lambda answer: answer.__name__)
-def test_a_wrong_drain_is_told_what_is_wrong_with_it(answer: Callable[..., Any]) -> None:
-    outcome = draining.check(answer)
+def test_a_wrong_drain_is_told_what_is_wrong_with_it(
+    checked_drain: Check, answer: Callable[..., Any]
+) -> None:
+    outcome = checked_drain(answer)
 
     assert outcome.state == "not yet"
     assert [words for words in WRONG_DRAINS[answer] if words not in repr(outcome)] == []

@@ -1,12 +1,13 @@
 """The exercises of s05: a stub is not attempted, ours is right, and each mistake is told apart."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import anyio
 import pytest
+from checks_helpers import Check, at_once
 
 from solutions.s05_shielded_usage import drain, finish
 from stages.lab.checks.s05_shielded_usage import drained_shutdown, finished_write
@@ -353,21 +354,31 @@ def test_our_answer_is_right_and_so_is_what_we_say_is_right_too(exercise: Any, a
     assert outcome.state == "right", outcome
 
 
+@pytest.fixture(scope="module")
+def checked_finish(request: pytest.FixtureRequest) -> Iterator[Check]:
+    yield from at_once(request, finished_write, "wrong")
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"), WRONG_WRITES, ids=lambda it: getattr(it, "__name__", "")
 )
-def test_a_wrong_finish_is_told_what_it_does(wrong: Any, words: str) -> None:
-    outcome = finished_write.check(wrong)
+def test_a_wrong_finish_is_told_what_it_does(checked_finish: Check, wrong: Any, words: str) -> None:
+    outcome = checked_finish(wrong)
 
     assert outcome.state == "not yet"
     assert words in repr(outcome)
 
 
+@pytest.fixture(scope="module")
+def checked_drain(request: pytest.FixtureRequest) -> Iterator[Check]:
+    yield from at_once(request, drained_shutdown, "wrong")
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"), WRONG_DRAINS, ids=lambda it: getattr(it, "__name__", "")
 )
-def test_a_wrong_drain_is_told_what_it_does(wrong: Any, words: str) -> None:
-    outcome = drained_shutdown.check(wrong)
+def test_a_wrong_drain_is_told_what_it_does(checked_drain: Check, wrong: Any, words: str) -> None:
+    outcome = checked_drain(wrong)
 
     assert outcome.state == "not yet"
     assert words in repr(outcome)

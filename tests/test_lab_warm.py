@@ -475,7 +475,7 @@ def test_a_warm_start_takes_a_third_of_a_plain_one_at_most(engine: str) -> None:
 # What is measured.
 
 
-@pytest.mark.slow
+@pytest.mark.slow("every stage twice, warm and plain")
 @pytest.mark.timeout(1800)
 def test_every_stage_has_the_same_verdicts_after_a_warm_start(
     monkeypatch: pytest.MonkeyPatch,

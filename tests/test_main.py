@@ -492,6 +492,7 @@ def test_colours_in_a_pipe_bring_no_moving_parts(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.slow("an interrupt of a tour")
 def test_a_tour_that_ends_early_leaves_no_process(number: signal.Signals) -> None:
     with started("tour", "1", "2") as running:
         running.wait_for("1/")

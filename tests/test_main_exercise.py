@@ -132,6 +132,7 @@ def test_a_check_that_is_right_is_noted_and_leads_on(command: Command, work: Pat
     assert "✓ build" in command("progress").out
 
 
+@pytest.mark.slow("an interrupt of a check")
 def test_ctrl_c_in_a_check_says_how_far_it_came_and_leaves_no_process(work: Path) -> None:
     stage_as("s02_json_safe", work / "s02.py")
     with started("check", "2", STAGES_WORK=str(work)) as running:

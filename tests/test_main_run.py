@@ -103,6 +103,7 @@ def test_ctrl_c_ends_the_server_and_its_upstream() -> None:
     assert refuses(url)
 
 
+@pytest.mark.slow("an interrupt of a server in the foreground")
 def test_ctrl_c_does_not_wait_for_a_stream_without_end() -> None:
     with started("run", "1", "--port", "0") as running:
         url = url_in(running)
@@ -119,6 +120,7 @@ def test_ctrl_c_does_not_wait_for_a_stream_without_end() -> None:
         assert asyncio.run(ask_and_end()) == 0
 
 
+@pytest.mark.slow("an interrupt of a server in the foreground")
 def test_a_killed_run_leaves_neither_server_nor_upstream() -> None:
     with started("run", "1", "--port", "0") as running:
         url = url_in(running)
@@ -314,6 +316,7 @@ def test_the_printed_curl_line_of_the_upstream_works() -> None:
     assert ran.stdout.endswith("data: [DONE]\n\n")
 
 
+@pytest.mark.slow("an interrupt of a server in the foreground")
 def test_ctrl_c_ends_the_upstream() -> None:
     with started("upstream", "--port", "0") as running:
         url = url_in(running)

@@ -138,6 +138,7 @@ def test_a_solution_shows_the_answer_and_what_else_would_be_right(exercise: Shor
 
 @pytest.mark.parametrize("stem", STEMS)
 @pytest.mark.timeout(600)
+@pytest.mark.slow("a notebook again, with its solutions put in")
 def test_with_the_solutions_put_in_every_check_is_right(
     stem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +186,7 @@ print(os.getpid())
     [("build.check()", 1), ("build.check()", 5), ("encoder.check(encode)", 1)],
     ids=["at its first server", "in mid-probe", "in an endless loop"],
 )
+@pytest.mark.slow("an interrupt in a kernel")
 def test_an_interrupted_check_leaves_nothing_running_and_the_next_one_works(
     check: str, helpers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

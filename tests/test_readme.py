@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from stages.lab import diffs, show
 from stages.lab.clients import Client
 from stages.lab.matrix import Cell
 from stages.lab.probes import all_probes
+from stages.lab.process import Process
 from stages.lab.serve import API_KEY, upstream
 from stages.lab.verdict import Verdict
 
@@ -23,6 +25,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 CODE = [line.strip() for line in README.splitlines() if line.startswith("    ")]
 START_S = 30.0  # what a server may take to start on a cold disk
+ALONE = pytest.mark.slow("a stage under plain uvicorn, as the last one is")
 
 
 def test_every_link_leads_to_a_file() -> None:
@@ -34,7 +37,7 @@ def test_every_link_leads_to_a_file() -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"`?make ([a-z]+)", README))))
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"`?make ([a-z-]+)", README))))
 def test_every_make_target_is_there(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
@@ -81,21 +84,33 @@ def test_the_picture_is_what_the_tool_draws_from_the_verdicts(tmp_path: Path) ->
     assert drawn == (ROOT / "notebooks" / "staircase.svg").read_text()
 
 
-@pytest.mark.parametrize("stage", catalog.STAGES, ids=lambda stage: stage.stem)
-def test_a_stage_runs_under_uvicorn_with_nothing_of_the_lab(stage: catalog.Stage) -> None:
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Process]:
+    with upstream() as provider:
+        yield provider
+
+
+@pytest.mark.parametrize(
+    "stage",
+    # The last one imports all that the others do.
+    [*(pytest.param(stage, marks=ALONE) for stage in catalog.STAGES[:-1]), catalog.STAGES[-1]],
+    ids=lambda stage: stage.stem,
+)
+def test_a_stage_runs_under_uvicorn_with_nothing_of_the_lab(
+    provider: Process, stage: catalog.Stage
+) -> None:
     """As its docstring and the README say, with the environment that a provider needs."""
     argv = [sys.executable, "-m", "uvicorn", stage.app, "--port", "0"]
-    with upstream() as provider:
-        env = {"OPENAI_BASE_URL": f"{provider.url}/v1", "OPENAI_API_KEY": API_KEY}
-        server = subprocess.Popen(
-            argv, stderr=subprocess.PIPE, text=True, env={**os.environ, **env, "NO_PROXY": "*"}
-        )
-        try:
-            url = announced(server)
-            text = asyncio.run(streamed(f"{url}/chat"))
-        finally:
-            server.terminate()
-            server.communicate(timeout=START_S)
+    env = {"OPENAI_BASE_URL": f"{provider.url}/v1", "OPENAI_API_KEY": API_KEY}
+    server = subprocess.Popen(
+        argv, stderr=subprocess.PIPE, text=True, env={**os.environ, **env, "NO_PROXY": "*"}
+    )
+    try:
+        url = announced(server)
+        text = asyncio.run(streamed(f"{url}/chat"))
+    finally:
+        server.terminate()
+        server.communicate(timeout=START_S)
 
     assert text.count("data: ") > 20  # the upstream's own text has more than 30 words
 

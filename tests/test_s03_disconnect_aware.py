@@ -5,12 +5,14 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from stages.lab.bench import Bench
 from stages.lab.census import census
+from stages.lab.ledger import Entry
 from stages.lab.script import Pause, Refusal, Role, Script, Token
 
 SEED = 20_261_120  # the same moments in every run
@@ -50,60 +52,67 @@ async def leave_at_random(bench: Bench, prompt: str, moment: random.Random) -> N
         client.leave(moment.choice(["fin", "rst"]))
 
 
-async def storm(bench: Bench) -> None:
+@dataclass(frozen=True)
+class Storm:
+    """Two hundred leaves, and what there was before and after them. No files where no /proc is."""
+
+    files: tuple[int, int]
+    tasks: tuple[int, int]
+    entries: list[Entry]
+    records: list[tuple[str, int, float]]
+
+
+@pytest.fixture(scope="module")
+def storm() -> Iterator[Storm]:
+    """One storm for all that it may leave behind."""
+    with Bench("s03_disconnect_aware") as bench:
+        asyncio.run(bench.ask(Script.answer("warm up")))
+        files, tasks, count = open_files(bench), running_tasks(bench), len(records(bench, 1))
+        entries = asyncio.run(leave_at_any_moment(bench))
+        left = records(bench, count + len(entries))[count:]
+        until(lambda: open_files(bench) <= files and running_tasks(bench) <= tasks)
+        yield Storm((files, open_files(bench)), (tasks, running_tasks(bench)), entries, left)
+
+
+async def leave_at_any_moment(bench: Bench) -> list[Entry]:
     moment = random.Random(SEED)
     tokens = [Token(f"{i} ", delay_s=0.01) for i in range(3000)]
     prompt = await bench.register(Script((Role(), *tokens)))
     for _ in range(LEAVES // 20):
         await asyncio.gather(*(leave_at_random(bench, prompt, moment) for _ in range(20)))
     entries = await bench.entries(prompt)
-    await bench.entries(prompt, "left", len(entries), AT_ONCE_S)
+    return await bench.entries(prompt, "left", len(entries), AT_ONCE_S)
 
 
 def open_files(bench: Bench) -> int:
-    return len(list(Path(f"/proc/{bench.server.pid}/fd").iterdir()))
+    return len(list(Path(f"/proc/{bench.server.pid}/fd").glob("*")))
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc, as Linux has it")
-def test_after_two_hundred_leaves_no_socket_is_left(bench: Bench) -> None:
-    asyncio.run(bench.ask(Script.answer("warm up")))
-    before = open_files(bench)
-
-    asyncio.run(storm(bench))
-
-    until(lambda: open_files(bench) <= before)
-    assert open_files(bench) <= before
-
-
-def tasks(bench: Bench) -> int:
+def running_tasks(bench: Bench) -> int:
     return asyncio.run(census(bench.server)).tasks
 
 
-def test_after_two_hundred_leaves_no_task_is_left(bench: Bench) -> None:
-    asyncio.run(bench.ask(Script.answer("warm up")))
-    before = tasks(bench)
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc, as Linux has it")
+def test_after_two_hundred_leaves_no_socket_is_left(storm: Storm) -> None:
+    before, after = storm.files
 
-    asyncio.run(storm(bench))
-
-    until(lambda: tasks(bench) <= before)
-    assert tasks(bench) <= before
+    assert 0 < after <= before
 
 
-def test_after_two_hundred_leaves_no_upstream_is_open(bench: Bench) -> None:
-    asyncio.run(storm(bench))
+def test_after_two_hundred_leaves_no_task_is_left(storm: Storm) -> None:
+    before, after = storm.tasks
 
-    entries = asyncio.run(bench.entries())
-    assert len(entries) > LEAVES // 2  # some leave before the upstream is asked
-    assert [entry.id for entry in entries if entry.left is None] == []
+    assert 0 < after <= before
 
 
-def test_every_stream_of_a_storm_leaves_one_record(bench: Bench) -> None:
-    asyncio.run(storm(bench))
+def test_after_two_hundred_leaves_no_upstream_is_open(storm: Storm) -> None:
+    assert len(storm.entries) > LEAVES // 2  # some leave before the upstream is asked
+    assert [entry.id for entry in storm.entries if entry.left is None] == []
 
-    asked = len(asyncio.run(bench.entries()))
-    left = records(bench, asked)
-    assert {outcome for outcome, _, _ in left} == {"client_closed"}
-    assert asked <= len(left) <= LEAVES
+
+def test_every_stream_of_a_storm_leaves_one_record(storm: Storm) -> None:
+    assert {outcome for outcome, _, _ in storm.records} == {"client_closed"}
+    assert len(storm.entries) <= len(storm.records) <= LEAVES
 
 
 def test_a_record_has_the_seconds_that_the_stream_took(bench: Bench) -> None:

@@ -83,6 +83,7 @@ def test_a_reader_that_stalls_is_on_record_as_such(bench: Bench) -> None:
     assert asyncio.run(ask()) == ["client_stalled"]
 
 
+@pytest.mark.slow("two hundred readers that stall")
 def test_a_reader_may_stall_at_any_byte(bench: Bench) -> None:
     """Also before the very last one, which sse-starlette's own `send_timeout` does not bound.
 

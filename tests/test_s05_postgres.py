@@ -22,6 +22,8 @@ STORM = 100
 ANSWER = Script((Role(), Token("a"), Finish(), Usage(11, 13), Done()))
 SILENT = Script((Role(), Token("a"), Pause(60.0)))
 
+pytestmark = pytest.mark.slow("a second database")
+
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:

@@ -112,6 +112,7 @@ def said(row: Row) -> tuple[str, str | None, int | None, int | None]:
     return row.status, row.source, row.prompt_tokens, counted
 
 
+@pytest.mark.slow("a thousand streams")
 def test_of_a_thousand_streams_each_has_one_final_and_true_row(bench: Bench) -> None:
     chance = random.Random(SEED)
     streams = [plan(number, chance) for number in range(STREAMS - AT_ONCE)]
@@ -225,6 +226,7 @@ def test_a_slot_comes_back_when_the_row_is_final(bench: Bench) -> None:
     assert asyncio.run(run()) == (503, 200)
 
 
+@pytest.mark.slow("eight seconds for what must not come")
 def test_without_a_limit_of_uvicorn_a_request_that_waits_for_its_headers_holds_a_stop() -> None:
     """uvicorn waits for it before it tells the lifespan: hence the option in the docstring."""
     thinking = Script((Role(), Token("a")), headers_after_s=30.0)

@@ -196,6 +196,7 @@ def ready(process: "subprocess.Popen[bytes]", log: Path) -> str:
     pytest.fail(log.read_text())
 
 
+@pytest.mark.slow("a server with two workers")
 def test_two_workers_answer_for_each_other(bench: Bench, tmp_path: Path) -> None:
     async def ask(url: str, prompt: str) -> None:
         async with Client(url + STAGES.path, STAGES.ask(prompt)) as client:
@@ -215,6 +216,7 @@ def test_two_workers_answer_for_each_other(bench: Bench, tmp_path: Path) -> None
     assert streams == {40}
 
 
+@pytest.mark.slow("a server with two workers")
 def test_two_workers_count_together_who_is_there(bench: Bench, tmp_path: Path) -> None:
     async def look(url: str) -> tuple[float, float]:
         prompt = await bench.register(TALKING)
