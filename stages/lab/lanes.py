@@ -76,7 +76,7 @@ async def tour(
                 if cell.verdict.measured:
                     on_cell(cell)
 
-    count = max(SHARES, lanes // max(1, len(targets)))
+    count = max(min(SHARES, lanes), lanes // max(1, len(targets)))
     try:
         async with asyncio.TaskGroup() as group:
             for target in targets:

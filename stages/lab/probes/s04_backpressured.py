@@ -334,7 +334,8 @@ def _admitted(bench: Bench, outside: list[Client]) -> Complaint | None:
         for client in outside
     ]
     slow = [one for one in late if one is not None]
-    return slow[0] if len(slow) > len(late) / 2 else None
+    surest = min(slow, key=lambda one: one.taken_s, default=None)
+    return surest if len(slow) > len(late) / 2 else None
 
 
 SCRIPTS = {
