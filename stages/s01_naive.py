@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 from openai import AsyncOpenAI
 
-MODEL = os.environ.get("CHAT_MODEL", "gpt-4o-mini")
+MODEL = os.environ.get("CHAT_MODEL", "gpt-6-luna")
 
 app = FastAPI()
 client = AsyncOpenAI()

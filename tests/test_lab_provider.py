@@ -11,6 +11,7 @@ from lab_upstream_helpers import Desk
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from stages.lab.doctor_model import DEFAULT_MODEL
 from stages.lab.provider import PARAGRAPHS, Wire, plain_script
 from stages.lab.script import (
     Cut,
@@ -51,7 +52,7 @@ async def chunks_and_error(
     got: list[ChatCompletionChunk] = []
     async with sdk(desk) as client:
         stream = await client.chat.completions.create(
-            model="gpt-4o-mini",
+            model=DEFAULT_MODEL,
             messages=[{"role": "user", "content": prompt}],
             stream=True,
             **options,
@@ -86,7 +87,7 @@ async def whole(desk: Desk, script: Script) -> ChatCompletion:
     prompt = desk.register(script)
     async with sdk(desk) as client:
         return await client.chat.completions.create(
-            model="gpt-4o-mini", messages=[{"role": "user", "content": prompt}]
+            model=DEFAULT_MODEL, messages=[{"role": "user", "content": prompt}]
         )
 
 
@@ -111,7 +112,7 @@ def test_all_chunks_of_an_answer_have_one_id_and_the_model_that_was_asked_for(de
     chunks = stream(desk, *Script.answer("a", "b").steps)
 
     assert len({chunk.id for chunk in chunks}) == 1
-    assert {chunk.model for chunk in chunks} == {"gpt-4o-mini"}
+    assert {chunk.model for chunk in chunks} == {DEFAULT_MODEL}
 
 
 def test_every_document_names_its_kind(desk: Desk) -> None:

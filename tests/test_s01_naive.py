@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from stages.lab.bench import Answer, Bench
+from stages.lab.doctor_model import DEFAULT_MODEL
 from stages.lab.script import Refusal, Script, Token
 
 
@@ -49,7 +50,7 @@ def test_each_token_is_passed_on_before_the_next_one_comes(bench: Bench) -> None
 
 def test_the_request_goes_on_as_it_came(answer: Answer) -> None:
     assert answer.entry is not None
-    assert answer.entry.asked["model"] == "gpt-4o-mini"
+    assert answer.entry.asked["model"] == DEFAULT_MODEL
     assert answer.entry.asked["messages"][0]["role"] == "user"
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from stages.lab.bench import Bench
+from stages.lab.doctor_model import DEFAULT_MODEL
 from stages.lab.script import Cut, Done, Finish, Pause, Role, Script, Token, Usage
 from stages.lab.serve import Shape
 
@@ -75,7 +76,7 @@ def test_an_answer_has_one_final_row_with_the_usage(url: str, shape: Shape) -> N
             url, "SELECT status, source, prompt_tokens, completion_tokens, model FROM usage"
         )
 
-    assert asyncio.run(run()) == [("completed", "provider", 11, 13, "gpt-4o-mini")]
+    assert asyncio.run(run()) == [("completed", "provider", 11, 13, DEFAULT_MODEL)]
 
 
 def test_a_row_is_visible_while_the_stream_runs(url: str, shape: Shape) -> None:

@@ -17,6 +17,7 @@ import pytest
 from stages.lab.bench import Bench
 from stages.lab.clients import Client
 from stages.lab.dialects import DIALECTS
+from stages.lab.doctor_model import DEFAULT_MODEL
 from stages.lab.scrape import parse
 from stages.lab.script import Pause, Refusal, Role, Script, Token
 from stages.lab.serve import API_KEY, Shape
@@ -55,7 +56,7 @@ def test_a_stream_has_a_line_at_its_start_and_one_at_its_end(bench: Bench) -> No
 
     (admitted,) = lines(bench, "admitted", 1)
     (ended,) = lines(bench, "ended", 1)
-    assert re.fullmatch(r"admitted model=gpt-4o-mini messages=1 request_id=\w{32}", admitted)
+    assert re.fullmatch(rf"admitted model={DEFAULT_MODEL} messages=1 request_id=\w{{32}}", admitted)
     assert re.fullmatch(
         r"ended outcome=completed events=1 duration_s=[\d.]+ request_id=\w{32}", ended
     )

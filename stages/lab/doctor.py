@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.request import getproxies, proxy_bypass
 
 from stages.lab import doctor_machine as machine
+from stages.lab import doctor_model as model
 from stages.lab import doctor_packages as packages
 from stages.lab.findings import Finding
 
@@ -33,6 +34,7 @@ def examine() -> Iterator[Finding]:
         lambda: Finding("ready", f"Python {platform.python_version()} in {sys.prefix}"),
         lambda: packages.judge(packages.required(CHECKOUT), packages.pinned(CHECKOUT)),
         packages.kernel,
+        lambda: model.judge(model.listed()),
         machine.loopback,
         machine.clock,
         lambda: machine.port(RUN_PORT),

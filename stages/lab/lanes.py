@@ -1,8 +1,8 @@
 """Lanes: several servers measured at the same time, each in a process of its own.
 
-Most of a probe is waiting, and two servers wait as well as one. A lane is a process and not a
-thread: a client that is held up by another's work would measure that. Where there are fewer targets
-than lanes, a target has several lanes, with a server in each and a share of the probes.
+Most of a probe is waiting, and four servers wait as well as one. A lane is a process and not a
+thread: a client that is held up by another's work would measure that. A target is measured in
+several shares of the probes, with a server for each.
 """
 
 import asyncio
@@ -29,7 +29,8 @@ from stages.lab.verdict import Moment, Verdict
 FAILURES: dict[str, type[Exception]] = {"ProcessError": ProcessError, "ProbeBroken": ProbeBroken}
 LINE_BYTES = 64 * 1024 * 1024  # a cell holds the log of its server
 STDERR = 2  # ours: what a lane says of itself is for who runs it
-COUNT = 2  # measured on two cores: a third makes every probe slower and the tour no faster
+COUNT = 4  # measured on two cores: with six, what computes makes the others late
+SHARES = 2  # of a target: the last one to be measured is not waited for by three idle lanes
 
 
 def to_line(cell: Cell) -> str:
@@ -75,11 +76,11 @@ async def tour(
                 if cell.verdict.measured:
                     on_cell(cell)
 
-    count = max(1, lanes // max(1, len(targets)))
+    count = max(SHARES, lanes // max(1, len(targets)))
     try:
         async with asyncio.TaskGroup() as group:
             for target in targets:
-                # Every second one each: neighbours are alike in what they take.
+                # Every second one each, or so: neighbours are alike in what they take.
                 for share in filter(None, (names[i::count] for i in range(count))):
                     group.create_task(lane(target, share))
     except ExceptionGroup as failed:

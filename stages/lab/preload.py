@@ -14,6 +14,7 @@ LIBRARIES = (
     *("uvicorn.loops.uvloop", "uvicorn.protocols.http.httptools_impl", "sse_starlette"),
     *("uvicorn.protocols.websockets.auto", "uvicorn.protocols.websockets.websockets_sansio_impl"),
     *("sqlalchemy.ext.asyncio", "sqlalchemy.dialects.sqlite.aiosqlite", "aiosqlite", "zoneinfo"),
+    *("argparse", "pydantic.v1"),  # fastapi asks that what it is given is nothing of the latter
     *("sqlalchemy.dialects.postgresql.asyncpg", "asyncpg", "prometheus_client.multiprocess"),
 )
 # Not the helpers themselves: they run as `__main__`. No stage is among what these import.

@@ -27,7 +27,7 @@ ON_TIME_S = 0.002  # measured on a quiet machine: 0.2 to 1 ms
 # upstream, the client again. Each may be as late as the latest that was seen.
 WAKES = 4
 LOOK_S = 0.01  # a look at a file or a page: nothing tells us when it changes
-LOST_S = 3.0  # after a bound of 0.25 to 2 s: what has not come by then is lost, and not late
+LOST_S = 2.0  # after a bound of 0.25 to 2 s: what has not come by then is lost, and not late
 
 
 class Witness:

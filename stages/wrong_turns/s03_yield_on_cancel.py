@@ -25,7 +25,7 @@ from openai.types.chat import ChatCompletionChunk
 from pydantic import BaseModel, Field
 from sse_starlette import EventSourceResponse
 
-MODEL = os.environ.get("CHAT_MODEL", "gpt-4o-mini")
+MODEL = os.environ.get("CHAT_MODEL", "gpt-6-luna")
 PING_S = float(os.environ.get("PING_S", "15"))  # many proxies cut what is silent for 60 s
 
 app = FastAPI()

@@ -31,7 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sse_starlette import EventSourceResponse
 from starlette import types
 
-MODEL = os.environ.get("CHAT_MODEL", "gpt-4o-mini")
+MODEL = os.environ.get("CHAT_MODEL", "gpt-6-luna")
 PING_S = float(os.environ.get("PING_S", "15"))  # many proxies cut what is silent for 60 s
 SEND_TIMEOUT_S = float(os.environ.get("SEND_TIMEOUT_S", "30"))  # a lift is shorter
 UPSTREAM_IDLE_S = float(os.environ.get("UPSTREAM_IDLE_S", "60"))  # a model thinks, but not for ever

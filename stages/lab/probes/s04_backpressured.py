@@ -228,13 +228,11 @@ async def silent_upstream_is_cut(bench: Bench) -> Verdict:
     less is not cut, however long its answer takes. The lab sets UPSTREAM_IDLE_S to 2.
     Source: https://www.rfc-editor.org/rfc/rfc9110#status.504
     """
-    asked = {**SILENCES, "short pauses": THOUGHTFUL}
-    answers = await bench.ask_all(asked, deadline_s=2 * UPSTREAM_IDLE_S)
-    for name in SILENCES:
-        if (entry := answers[name].entry) is not None:
-            # The client may know of the end before the upstream has seen the close.
-            seen = await until_left(bench, entry.script or "", time.monotonic(), GRACE_S)
-            answers[name] = replace(answers[name], entry=seen)
+    async with asyncio.TaskGroup() as group:
+        tasks = {name: group.create_task(_silence(bench, SILENCES[name])) for name in SILENCES}
+        pauses = group.create_task(bench.ask(THOUGHTFUL))
+    answers = {name: task.result() for name, task in tasks.items()}
+    answers["short pauses"] = pauses.result()
     complaints = {name: _silent(bench, answers[name], name) for name in SILENCES}
     complaints["short pauses"] = _cut_short(bench, answers["short pauses"])
     return judge(
@@ -242,6 +240,16 @@ async def silent_upstream_is_cut(bench: Bench) -> Verdict:
         "the upstream was closed and the client told; an upstream that paused was left alone",
         {name: answer.timeline for name, answer in answers.items()},
     )
+
+
+async def _silence(bench: Bench, script: Script) -> Answer:
+    """Ask, and wait for the end no longer than the rule and a second."""
+    answer = await bench.ask(script, deadline_s=UPSTREAM_IDLE_S + 2 * GRACE_S)
+    if (entry := answer.entry) is None:
+        return answer
+    # The client may know of the end before the upstream has seen the close.
+    seen = await until_left(bench, entry.script or "", time.monotonic(), GRACE_S)
+    return replace(answer, entry=seen)
 
 
 def _silent(bench: Bench, answer: Answer, name: str) -> Complaint | None:
