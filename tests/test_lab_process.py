@@ -526,6 +526,7 @@ def notebook() -> Iterator[tuple[KernelManager, BlockingKernelClient]]:
 
 @only_linux
 @pytest.mark.parametrize("cell", ["asyncio.run(hold())", "await hold()"])
+@pytest.mark.slow("a kernel of its own")
 def test_it_is_gone_when_the_cell_is_interrupted(
     notebook: tuple[KernelManager, BlockingKernelClient], cell: str
 ) -> None:
@@ -552,6 +553,7 @@ def test_the_next_cell_works_after_an_interrupt(
 
 @only_linux
 @pytest.mark.parametrize("now", [True, False], ids=["killed", "shut down"])
+@pytest.mark.slow("a kernel of its own")
 def test_it_is_gone_when_the_kernel_is(now: bool) -> None:
     with kernel() as (manager, client):
         pids = hold(client, "asyncio.run(hold())")

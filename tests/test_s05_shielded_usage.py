@@ -148,7 +148,10 @@ def test_a_stop_with_fifty_streams_takes_less_than_five_seconds(bench: Bench) ->
     assert Counter(row.status for row in rows(bench.database(server))) == {"server_stopped": 50}
 
 
-@pytest.mark.parametrize("signals", [1, 2])
+@pytest.mark.parametrize(
+    "signals",
+    [1, pytest.param(2, marks=pytest.mark.slow("a second signal to a server that stops"))],
+)
 def test_a_hung_database_does_not_hold_a_stop_for_ten_seconds(bench: Bench, signals: int) -> None:
     server = bench.shaped(Shape(stop_s=3, env=PATIENT))
 
