@@ -153,7 +153,7 @@ async def write(statement: sa.Executable) -> None:
 
 
 async def shielded(work: Awaitable[None]) -> None:
-    job = asyncio.ensure_future(work)  # a task of its own, which nobody cancels
+    job = asyncio.ensure_future(work)  # a task of its own: whoever cancels us does not reach it
     with anyio.CancelScope(shield=True):  # in a scope that is cancelled, no wait would last
         try:
             await asyncio.wait({job})

@@ -413,6 +413,14 @@ def test_the_owner_of_the_stream_needs_no_shield_to_account_for_a_leave(tmp_path
     assert asyncio.run(verdicts(path, "left-is-accounted", "cut-is-accounted")) == [True, True]
 
 
+def test_without_a_task_of_its_own_a_write_does_not_outlive_the_limit_of_uvicorn(
+    tmp_path: Path,
+) -> None:
+    path = changed(tmp_path, "s05_shielded_usage", "await shielded(write(", "await (write(")
+
+    assert asyncio.run(verdicts(path, "shutdown-is-accounted")) == [False]
+
+
 def test_the_generator_does_not_know_of_every_end_whatever_its_shield(tmp_path: Path) -> None:
     """It is closed before it is known that the reader has stalled."""
     path = changed(
