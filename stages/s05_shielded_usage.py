@@ -11,7 +11,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -84,11 +84,21 @@ def engine() -> AsyncEngine:
 
 async def write(statement: sa.Executable) -> None:
     try:
-        with anyio.fail_after(WRITE_S, shield=True):
+        with anyio.fail_after(WRITE_S):
             async with engine().begin() as connection:
                 await connection.execute(statement)
     except Exception as exc:  # whatever ails the database costs a row and never a stream
         log.error("usage is not recorded: %r", exc)
+
+
+async def shielded(work: Awaitable[None]) -> None:
+    job = asyncio.ensure_future(work)  # a task of its own: whoever cancels us does not reach it
+    with anyio.CancelScope(shield=True):  # in a scope that is cancelled, no wait would last
+        try:
+            await asyncio.wait({job})
+        except asyncio.CancelledError:  # by task.cancel(), as uvicorn does it: no scope holds that
+            await shielded(job)
+            raise
 
 
 class Message(BaseModel):
@@ -114,7 +124,7 @@ class Record:
 
     async def admit(self) -> None:
         row = {"model": MODEL, "status": "streaming", "started_at": datetime.now(UTC)}
-        await write(sa.insert(rows).values(id=self.id, **row))
+        await shielded(write(sa.insert(rows).values(id=self.id, **row)))
 
     async def finish(self) -> None:
         row = {"status": self.outcome, "ended_at": datetime.now(UTC), "source": "counted"}
@@ -123,7 +133,7 @@ class Record:
             row["source"] = "provider"
             row["prompt_tokens"] = self.usage.prompt_tokens
             row["completion_tokens"] = self.usage.completion_tokens
-        await write(sa.update(rows).where(rows.c.id == self.id).values(row))
+        await shielded(write(sa.update(rows).where(rows.c.id == self.id).values(row)))
 
 
 @dataclass
@@ -231,10 +241,12 @@ async def opened(body: ChatRequest, request: Request) -> AsyncIterator[tuple[Bac
         record.outcome = "server_stopped"
         raise
     finally:
-        await record.finish()
-        slots.release()
         seconds = time.monotonic() - record.start_s
         log.info("outcome=%s events=%d duration_s=%.3f", record.outcome, record.events, seconds)
+        try:
+            await record.finish()
+        finally:
+            slots.release()
 
 
 async def read(stream: Stream, backlog: Backlog, record: Record) -> None:

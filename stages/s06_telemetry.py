@@ -12,7 +12,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -145,11 +145,21 @@ def engine() -> AsyncEngine:
 
 async def write(statement: sa.Executable) -> None:
     try:
-        with anyio.fail_after(WRITE_S, shield=True):
+        with anyio.fail_after(WRITE_S):
             async with engine().begin() as connection:
                 await connection.execute(statement)
     except Exception as exc:  # whatever ails the database costs a row and never a stream
         log.error("usage is not recorded: %r", exc)
+
+
+async def shielded(work: Awaitable[None]) -> None:
+    job = asyncio.ensure_future(work)  # a task of its own: whoever cancels us does not reach it
+    with anyio.CancelScope(shield=True):  # in a scope that is cancelled, no wait would last
+        try:
+            await asyncio.wait({job})
+        except asyncio.CancelledError:  # by task.cancel(), as uvicorn does it: no scope holds that
+            await shielded(job)
+            raise
 
 
 class Message(BaseModel):
@@ -177,7 +187,7 @@ class Record:
 
     async def admit(self) -> None:
         row = {"model": MODEL, "status": "streaming", "started_at": datetime.now(UTC)}
-        await write(sa.insert(rows).values(id=self.id, **row))
+        await shielded(write(sa.insert(rows).values(id=self.id, **row)))
 
     def sent(self) -> None:
         self.events += 1
@@ -204,7 +214,7 @@ class Record:
             row["source"] = "provider"
             row["prompt_tokens"] = self.usage.prompt_tokens
             row["completion_tokens"] = self.usage.completion_tokens
-        await write(sa.update(rows).where(rows.c.id == self.id).values(row))
+        await shielded(write(sa.update(rows).where(rows.c.id == self.id).values(row)))
 
 
 @dataclass
@@ -321,12 +331,14 @@ async def opened(body: ChatRequest, request: Request) -> AsyncIterator[tuple[Bac
         record.outcome = "server_stopped"
         raise
     finally:
-        record.count()
-        await record.finish()
-        IN_FLIGHT.dec()
-        slots.release()
         seconds = f"{time.monotonic() - record.start_s:.3f}"
         note("ended", outcome=record.outcome, events=record.events, duration_s=seconds)
+        try:
+            record.count()
+            await record.finish()
+        finally:
+            IN_FLIGHT.dec()
+            slots.release()
 
 
 async def read(stream: Stream, backlog: Backlog, record: Record) -> None:

@@ -2,11 +2,12 @@
 
 import asyncio
 import random
+import re
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from stages.lab import probe
 from stages.lab.accounts import Row, busy, final, rows, wait
 from stages.lab.bench import SMALL_BYTES, Bench
+from stages.lab.clients import Client
 from stages.lab.dialects import read
 from stages.lab.process import Process
 from stages.lab.script import Cut, Done, Finish, InBandError, Pause, Refusal, Role, Script, Token
@@ -22,6 +24,7 @@ from stages.lab.script import Usage as Counts
 from stages.lab.serve import Shape
 
 STAGES = Path(__file__).parent.parent / "stages"
+SERVERS = Path(__file__).parent / "servers"
 SEED = 20_261_120  # the same streams in every run
 STREAMS = 1000
 AT_ONCE = 20
@@ -93,7 +96,7 @@ async def play(bench: Bench, server: Process, stream: Plan) -> None:
             await client.read(deadline_s=COME_S)
 
 
-async def play_all(bench: Bench, server: Process, streams: list[Plan]) -> list[Row]:
+async def play_all(bench: Bench, server: Process, streams: list[Plan]) -> None:
     waiting = iter(streams)
 
     async def player() -> None:
@@ -103,7 +106,6 @@ async def play_all(bench: Bench, server: Process, streams: list[Plan]) -> list[R
     async with asyncio.TaskGroup() as group:
         for _ in range(AT_ONCE):
             group.create_task(player())
-    return await wait(bench.database(server), final(len(streams)), COME_S)
 
 
 def said(row: Row) -> tuple[str, str | None, int | None, int | None]:
@@ -120,7 +122,11 @@ def test_of_a_thousand_streams_each_has_one_final_and_true_row(bench: Bench) -> 
     chance.shuffle(streams)
     server = bench.shaped(Shape(sndbuf_bytes=SMALL_BYTES))
 
-    found = asyncio.run(play_all(bench, server, streams))
+    async def run() -> list[Row]:
+        await play_all(bench, server, streams)
+        return await wait(bench.database(server), final(STREAMS), COME_S)
+
+    found = asyncio.run(run())
 
     assert [row for row in found if not row.final] == []
     assert Counter(map(said, found)) == Counter(stream.row for stream in streams)
@@ -247,6 +253,149 @@ def test_without_a_limit_of_uvicorn_a_request_that_waits_for_its_headers_holds_a
     assert not ended
 
 
+# A cancellation that falls into a write.
+
+STEMS = ("s05_shielded_usage", "s06_telemetry")  # the next stage keeps the promise
+AT_ITS_LIMIT = "timeout graceful shutdown exceeded"  # uvicorn's word for: I cancel what is left
+THINKING = Script((Role(), Token("a")), headers_after_s=30.0)
+DRAINED_S = 2.0  # less than DRAIN_S, for which a stop waits when a slot does not come back
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A server that was stopped while it wrote, and what it has left behind."""
+
+    rows: list[Row]
+    outcomes: list[str]
+    after_lock_s: float
+
+
+async def stopped(bench: Bench, server: Process, free: AsyncExitStack) -> Stopped:
+    """Stop a server whose database is locked, and free that when uvicorn has cancelled all."""
+    server.signal(signal.SIGTERM)
+    async with asyncio.timeout(COME_S):
+        while AT_ITS_LIMIT not in server.log:  # noqa: ASYNC110 - nothing tells when a file grows
+            await asyncio.sleep(0.01)
+    await free.aclose()
+    freed_s = time.monotonic()
+    await asyncio.to_thread(server.wait, COME_S)
+    seconds = time.monotonic() - freed_s
+    return Stopped(rows(bench.database(server)), outcomes(server), seconds)
+
+
+def outcomes(server: Process) -> list[str]:
+    return re.findall(r"outcome=(\w+)", server.log)
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_a_stop_in_the_middle_of_the_last_write_costs_nothing(stem: str) -> None:
+    """uvicorn's limit is a `task.cancel()`, and no scope of anyio shields from that."""
+
+    async def run(bench: Bench) -> Stopped:
+        server = bench.shaped(Shape(stop_s=1, env=PATIENT))
+        prompt = await bench.register(THINKING)
+        async with AsyncExitStack() as lock, bench.client(prompt, server=server) as client:
+            await bench.entries(prompt, "received", 1, COME_S)
+            await lock.enter_async_context(busy(bench.database(server)))
+            client.leave()
+            await bench.entries(prompt, "left", 1, COME_S)
+            return await stopped(bench, server, lock)
+
+    with Bench(stem) as bench:
+        found = asyncio.run(run(bench))
+
+    assert [(row.status, row.final) for row in found.rows] == [("client_closed", True)]
+    assert found.outcomes == ["client_closed"]
+    assert found.after_lock_s < DRAINED_S
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_a_stop_in_the_middle_of_the_first_write_leaves_a_final_row(stem: str) -> None:
+    """The row is inserted all the same, and only then the cancellation comes out."""
+
+    async def run(bench: Bench) -> Stopped:
+        server = bench.shaped(Shape(stop_s=1, env=(*PATIENT, ("MAX_STREAMS", "1"))))
+        prompt = await bench.register(THINKING)
+        async with AsyncExitStack() as lock:
+            await lock.enter_async_context(busy(bench.database(server)))
+            async with bench.client(prompt, server=server):
+                refused = await bench.ask(THINKING, server=server)
+                assert refused.client.status == 503  # so the first has its slot, and writes
+                return await stopped(bench, server, lock)
+
+    with Bench(stem) as bench:
+        found = asyncio.run(run(bench))
+
+    assert [(row.status, row.final) for row in found.rows] == [("server_stopped", True)]
+    assert found.outcomes == ["server_stopped"]
+    assert found.after_lock_s < DRAINED_S
+
+
+CANCELLED = 200  # as many as servers/cancels.py cancels
+SLOTS = 50
+
+
+@asynccontextmanager
+async def jittered(database: Path, chance: random.Random) -> AsyncIterator[None]:
+    """Lock a database again and again, for a moment each time."""
+
+    async def lock() -> None:
+        while True:
+            async with busy(database, chance.uniform(0, 0.02)):
+                pass
+            await asyncio.sleep(chance.uniform(0, 0.03))
+
+    locking = asyncio.create_task(lock())
+    yield
+    locking.cancel()
+    await asyncio.wait({locking})
+
+
+def answered(client: Client) -> Callable[[], bool]:
+    return lambda: client.status is not None
+
+
+async def slots_free(bench: Bench, server: Process) -> int:
+    """Return how many of SLOTS streams begin, when so many are asked for at once."""
+    prompt = await bench.register(TALKING)
+    async with AsyncExitStack() as stack:
+        asking = [bench.client(prompt, server=server) for _ in range(SLOTS)]
+        clients = [await stack.enter_async_context(client) for client in asking]
+        for client in clients:
+            await client.read(answered(client), deadline_s=COME_S)
+    return sum(client.status == 200 for client in clients)
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_at_whatever_moment_a_stream_is_cancelled_its_row_and_its_slot_are_safe(
+    stem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAGE", stem)
+    chance = random.Random(SEED)
+    streams = [plan(number, chance) for number in range(CANCELLED)]
+
+    async def run(bench: Bench, server: Process) -> int:
+        async with jittered(bench.database(server), chance):
+            await play_all(bench, server, streams)
+        deadline_s = time.monotonic() + COME_S
+        while (free := await slots_free(bench, server)) < SLOTS and time.monotonic() < deadline_s:
+            pass  # the last ones may still write
+        server.signal(signal.SIGTERM)
+        await asyncio.to_thread(server.wait, COME_S)
+        return free
+
+    with Bench(str(SERVERS / "cancels.py")) as bench:
+        env = (*PATIENT, ("MAX_STREAMS", str(SLOTS)), ("WRITE_S", "30"))  # no write is given up
+        server = bench.shaped(Shape(stop_s=3, env=env))
+        free = asyncio.run(run(bench, server))
+        found = rows(bench.database(server))
+
+    assert free == SLOTS
+    assert [row for row in found if not row.final] == []
+    assert Counter(row.status for row in found) == Counter(outcomes(server))
+    assert outcomes(server).count("server_stopped") > CANCELLED / 4  # else it has tried nothing
+
+
 # Where the row is finished, and how.
 
 
@@ -264,15 +413,26 @@ def changed(tmp_path: Path, stem: str, old: str, new: str) -> Path:
 
 def test_the_owner_of_the_stream_needs_no_shield_to_account_for_a_leave(tmp_path: Path) -> None:
     """It stands outside of what a leave cancels."""
-    path = changed(tmp_path, "s05_shielded_usage", ", shield=True", "")
+    path = changed(tmp_path, "s05_shielded_usage", "shield=True", "")
 
     assert asyncio.run(verdicts(path, "left-is-accounted", "cut-is-accounted")) == [True, True]
+
+
+def test_without_a_task_of_its_own_a_write_does_not_outlive_the_limit_of_uvicorn(
+    tmp_path: Path,
+) -> None:
+    path = changed(tmp_path, "s05_shielded_usage", "await shielded(write(", "await (write(")
+
+    assert asyncio.run(verdicts(path, "shutdown-is-accounted")) == [False]
 
 
 def test_the_generator_does_not_know_of_every_end_whatever_its_shield(tmp_path: Path) -> None:
     """It is closed before it is known that the reader has stalled."""
     path = changed(
-        tmp_path, "wrong_turns/s05_plain_finally", "after(WRITE_S)", "after(WRITE_S, shield=True)"
+        tmp_path,
+        "wrong_turns/s05_plain_finally",
+        "await record.finish()",
+        "await shielded(record.finish())",
     )
 
     assert asyncio.run(verdicts(path, "left-is-accounted", "cut-is-accounted")) == [True, False]

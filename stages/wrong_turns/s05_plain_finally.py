@@ -11,7 +11,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -91,6 +91,16 @@ async def write(statement: sa.Executable) -> None:
         log.error("usage is not recorded: %r", exc)
 
 
+async def shielded(work: Awaitable[None]) -> None:
+    job = asyncio.ensure_future(work)  # a task of its own: whoever cancels us does not reach it
+    with anyio.CancelScope(shield=True):  # in a scope that is cancelled, no wait would last
+        try:
+            await asyncio.wait({job})
+        except asyncio.CancelledError:  # by task.cancel(), as uvicorn does it: no scope holds that
+            await shielded(job)
+            raise
+
+
 class Message(BaseModel):
     role: Literal["system", "user", "assistant"]
     content: str = Field(min_length=1, max_length=100_000)
@@ -114,7 +124,7 @@ class Record:
 
     async def admit(self) -> None:
         row = {"model": MODEL, "status": "streaming", "started_at": datetime.now(UTC)}
-        await write(sa.insert(rows).values(id=self.id, **row))
+        await shielded(write(sa.insert(rows).values(id=self.id, **row)))
 
     async def finish(self) -> None:
         row = {"status": self.outcome, "ended_at": datetime.now(UTC), "source": "counted"}
@@ -233,9 +243,9 @@ async def opened(body: ChatRequest, request: Request) -> AsyncIterator[tuple[Bac
         record.outcome = "server_stopped"
         raise
     finally:
-        slots.release()
         seconds = time.monotonic() - record.start_s
         log.info("outcome=%s events=%d duration_s=%.3f", record.outcome, record.events, seconds)
+        slots.release()
 
 
 async def read(stream: Stream, backlog: Backlog, record: Record) -> None:

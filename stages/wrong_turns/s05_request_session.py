@@ -11,7 +11,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -89,9 +89,22 @@ async def connected() -> AsyncIterator[AsyncConnection]:
 
 
 async def write(connection: AsyncConnection, statement: sa.Executable) -> None:
-    with anyio.fail_after(WRITE_S, shield=True):
-        await connection.execute(statement)
-        await connection.commit()
+    try:
+        with anyio.fail_after(WRITE_S):
+            await connection.execute(statement)
+            await connection.commit()
+    except Exception as exc:  # whatever ails the database costs a row and never a stream
+        log.error("usage is not recorded: %r", exc)
+
+
+async def shielded(work: Awaitable[None]) -> None:
+    job = asyncio.ensure_future(work)  # a task of its own: whoever cancels us does not reach it
+    with anyio.CancelScope(shield=True):  # in a scope that is cancelled, no wait would last
+        try:
+            await asyncio.wait({job})
+        except asyncio.CancelledError:  # by task.cancel(), as uvicorn does it: no scope holds that
+            await shielded(job)
+            raise
 
 
 class Message(BaseModel):
@@ -117,7 +130,7 @@ class Record:
 
     async def admit(self, connection: AsyncConnection) -> None:
         row = {"model": MODEL, "status": "streaming", "started_at": datetime.now(UTC)}
-        await write(connection, sa.insert(rows).values(id=self.id, **row))
+        await shielded(write(connection, sa.insert(rows).values(id=self.id, **row)))
 
     async def finish(self, connection: AsyncConnection) -> None:
         row = {"status": self.outcome, "ended_at": datetime.now(UTC), "source": "counted"}
@@ -127,7 +140,7 @@ class Record:
             row["prompt_tokens"] = self.usage.prompt_tokens
             row["completion_tokens"] = self.usage.completion_tokens
         finished = sa.update(rows).where(rows.c.id == self.id).values(row)
-        await write(connection, finished)
+        await shielded(write(connection, finished))
 
 
 @dataclass
@@ -239,10 +252,12 @@ async def opened(
         record.outcome = "server_stopped"
         raise
     finally:
-        await record.finish(connection)
-        slots.release()
         seconds = time.monotonic() - record.start_s
         log.info("outcome=%s events=%d duration_s=%.3f", record.outcome, record.events, seconds)
+        try:
+            await record.finish(connection)
+        finally:
+            slots.release()
 
 
 async def read(stream: Stream, backlog: Backlog, record: Record) -> None:

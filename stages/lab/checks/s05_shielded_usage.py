@@ -37,8 +37,10 @@ BUILD = """The shape:
         record.outcome = "server_stopped"
         raise
     finally:
-        await record.finish()  # UPDATE, bounded
-        slots.release()
+        try:
+            await record.finish()  # UPDATE, bounded, and awaited to its end, as in the exercise
+        finally:
+            slots.release()
 
     # lifespan, behind its yield
     with anyio.move_on_after(DRAIN_S):
@@ -89,8 +91,9 @@ finished_write = Short(
     or_else=(
         "`asyncio.shield(task)` in place of `asyncio.wait` is right, too, and so is "
         "`anyio.fail_after` in place of `asyncio.timeout`. Against a cancelled scope alone, "
-        "`with anyio.fail_after(limit_s, shield=True): await write()` would do. Stage 5 writes so: "
-        "there a `task.cancel()` in the middle of a write costs the row."
+        "`with anyio.fail_after(limit_s, shield=True): await write()` would do; a `task.cancel()` "
+        "in the middle of the write would cost the row. Stage 5 waits as we do: its `shielded` "
+        "calls itself where this loop turns."
     ),
 )
 
@@ -124,8 +127,9 @@ build = Build(
         "comes by once, on every path, when its outcome is known, and nothing is cancelled. The "
         "row begins where the slot is taken, and ends where it is given back.",
         "SQLAlchemy: `create_async_engine(DATABASE_URL)` and `async with engine.begin() as "
-        "connection` for each statement, never for a stream. anyio: `fail_after(WRITE_S, "
-        "shield=True)` around it, and `except Exception` around that. sse-starlette: "
+        "connection` for each statement, never for a stream. anyio: `fail_after(WRITE_S)` around "
+        "it, and `except Exception` around that. Wait for it as `finish` in the first exercise "
+        "does: uvicorn may cancel in the middle of a write. sse-starlette: "
         "`shutdown_event` and `shutdown_grace_period` of `EventSourceResponse`. FastAPI: "
         "`lifespan`, behind its `yield`.",
         BUILD,

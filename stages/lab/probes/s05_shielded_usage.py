@@ -4,7 +4,7 @@ import asyncio
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -53,7 +53,7 @@ async def one_row(
     database, since_s = bench.database(server), time.monotonic()
     if not exists(database):
         return NO_ROW  # nor will there be one: the table is made when the server starts
-    found, final_s = await _until(bench, server, final(len(before) + 1))
+    found, final_s = await _until(bench, server, lambda all_: final(1)(_since(before, all_)))
     wrong = complain_of(_since(before, found), check)
     told = f"the row was final, but later than {FINAL_S:g} s after the end"
     return wrong or bench.witness.late(told, FINAL_S, since_s=since_s, came_s=final_s)
@@ -70,7 +70,7 @@ async def _until(
     return await bench.witness.see(look, enough, bound_s)
 
 
-def _since(before: list[Row], after: list[Row]) -> list[Row]:
+def _since(before: Sequence[Row], after: Sequence[Row]) -> list[Row]:
     known = {row.id for row in before}
     return [row for row in after if row.id not in known]
 
@@ -215,27 +215,28 @@ async def shutdown_is_accounted(bench: Bench) -> Verdict:
     Rule: after SIGTERM every client that reads gets one `error` event and a clean end, every row
     says `server_stopped`, and the process has ended in under 5 s. One client reads nothing and one
     still waits for its headers: they cannot be told. The database is busy for 0.5 s after SIGTERM,
-    and again when uvicorn cancels what still runs.
+    and again when uvicorn cancels what still runs. Then a row is being written: one client has left
+    just before, and its row says `client_closed`.
     Source: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination
     """
     server = bench.shaped(STOP)
     before = rows(bench.database(server))
     async with AsyncExitStack() as stack:
-        scripts = [TALKING] * CROWD + [ENDLESS, THINKING]
+        scripts = [TALKING] * CROWD + [ENDLESS, THINKING, THINKING]
         running = [_running(bench, server, stack, script) for script in scripts]
         clients = await asyncio.gather(*running)
         if None in clients:
             return complain(_not_begun(bench, len(clients)))
-        readers = [client for client in clients[:CROWD] if client is not None]
+        *readers, _, _, leaver = filter(None, clients)
         begun_s = time.monotonic()
         server.signal(signal.SIGTERM)
         async with asyncio.TaskGroup() as group, busy(bench.database(server), BUSY_S):
             for client in readers:
                 group.create_task(client.read(deadline_s=STOPPED_S + LOST_S))
         # Those that cannot be told are cancelled by uvicorn after STOP_S: once more, for them.
-        await asyncio.sleep(begun_s + STOP_S - BUSY_S - time.monotonic())
-        async with busy(bench.database(server), 2 * BUSY_S):
-            pass
+        await asyncio.sleep(begun_s + STOP_S - 2 * BUSY_S - time.monotonic())
+        async with busy(bench.database(server), 3 * BUSY_S):
+            leaver.leave()
         ended_s = await _ended(server, begun_s + STOPPED_S + LOST_S)
     found = _since(before, rows(bench.database(server)))
     told = f"it had not ended {STOPPED_S:g} s after SIGTERM"
@@ -244,9 +245,9 @@ async def shutdown_is_accounted(bench: Bench) -> Verdict:
         {
             "the clients": _untold(bench, readers, begun_s),
             "the process": late,
-            "the rows": _unfinished(found, CROWD + 2, "server_stopped"),
+            "the rows": _unstopped(bench, found, begun_s),
         },
-        f"{CROWD + 2} streams ran; every client that read was told, and every row is final",
+        f"{CROWD + 3} streams ran; every client that read was told, and every row is final",
         {},
     )
 
@@ -294,11 +295,18 @@ def _untold(bench: Bench, readers: list[Client], begun_s: float) -> Complaint | 
     return None
 
 
-def _unfinished(found: list[Row], count: int, status: str) -> Complaint | None:
-    if len(found) != count:
+def _unstopped(bench: Bench, found: list[Row], begun_s: float) -> Complaint | None:
+    if _unfinished(found, server_stopped=CROWD + 3) is None:
+        told = "a client left while the server stopped, and its row does not say so"
+        return bench.witness.never(told, STOP_S - BUSY_S, since_s=begun_s)
+    return _unfinished(found, server_stopped=CROWD + 2, client_closed=1)
+
+
+def _unfinished(found: list[Row], **wanted: int) -> Complaint | None:
+    if len(found) != (count := sum(wanted.values())):
         return f"there are {len(found)} rows of {count} streams"
     statuses = Counter(row.status if row.final else f"{row.status}, not final" for row in found)
-    return None if set(statuses) == {status} else f"the rows say {dict(statuses)}"
+    return None if statuses == wanted else f"the rows say {dict(statuses)}"
 
 
 HELD = Shape(env=(("WRITE_S", "0.5"),))
@@ -350,7 +358,7 @@ async def storm_leaves_no_transaction(bench: Bench) -> Verdict:
     check = says("completed", "provider", 1, 7)
     return judge(
         {
-            "the rows": _unfinished(stormed, STORM, "client_closed") or late,
+            "the rows": _unfinished(stormed, client_closed=STORM) or late,
             "another process": None if is_free(database, FINAL_S) else "it cannot write",
             "the next stream": await one_row(bench, server, stormed, check),
         },
