@@ -89,14 +89,14 @@ def _held(bench: Bench, answer: Answer) -> Complaint | None:
     return bench.witness.late(told, bound_s, since_s=entry.last_s, came_s=entry.left_s)
 
 
-# Between upstream and client, the buffers hold 1200 of these tokens; a backlog of 64 KB holds 2180.
-# The comments are 4 KB each, so that the kernels before the server hold few tokens, on any day. A
+# Between upstream and client, the buffers hold 600 of these tokens; a backlog of 64 KB holds 1090.
+# The comments are 8 KB each, so that the kernels before the server hold few tokens, on any day. A
 # token has its number in it: a lost one is seen.
-FILLER = Raw(f": {'x' * 4000}\n\n")
+FILLER = Raw(f": {'x' * 8000}\n\n")
 LONG = Script(
     (
         Role(),
-        *(step for i in range(2800) for step in (Token(f"{i:>29} "), FILLER)),
+        *(step for i in range(1400) for step in (Token(f"{i:>59} "), FILLER)),
         Finish(),
         Done(),
     )
