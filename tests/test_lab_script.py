@@ -95,6 +95,13 @@ def test_half_a_surrogate_pair_survives_json() -> None:
     assert Script.from_json(script.to_json()) == script
 
 
+def test_equal_steps_in_a_row_travel_as_one() -> None:
+    script = Script((Role(), *[Token("x" * 1000)] * 500, Token("b"), Token("b", delay_s=0.1)))
+
+    assert len(script.to_json()) < 2000
+    assert Script.from_json(script.to_json()) == script
+
+
 def test_a_script_is_read_from_bytes_too() -> None:
     assert Script.from_json(b'{"steps": [{"do": "Token", "text": "a"}]}') == Script((Token("a"),))
 
@@ -194,6 +201,8 @@ KNOWN = "Role, Token, Pause, Empty, ToolCall, Finish, Usage, Done, InBandError, 
             {"do": "Cut", "where": "at the end"},
             "Cut has where='at the end'. Allowed is 'between chunks' or 'mid chunk'.",
         ),
+        ({"do": "Role", "times": 0}, "A step has times=0. Allowed is 1 to 1000000."),
+        ({"do": "Role", "times": True}, "A step has times=True. Allowed is 1 to 1000000."),
         (
             {"do": "Cut", "where": []},
             "Cut has where=(). Allowed is 'between chunks' or 'mid chunk'.",

@@ -8,11 +8,13 @@ passes unchanged through any server that stands between the client and the upstr
 import dataclasses
 import json
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Literal, get_args
 
 from stages.lab.checked import Checked, Headers, RefusalStatus, make
 
 PREFIX = "script:"
+MOST_TIMES = 1_000_000  # of a step in a row: a typing error should not fill the memory
 NAME = r"\w+(?:[.-]\w+)*"  # ends with a letter or a digit: the full stop of a sentence is not in it
 
 
@@ -165,12 +167,11 @@ class Script(Checked):
     def to_json(self) -> str:
         """Return the script as ASCII JSON, so that lone surrogates survive.
 
-        The two halves of a pair in one text come back as the character, as in every JSON.
+        The two halves of a pair in one text come back as the character, as in every JSON. Equal
+        steps in a row are one, with `times`: ten megabytes of text are four kilobytes so.
         """
-        document = dataclasses.asdict(self)
-        document["steps"] = [
-            {"do": type(step).__name__, **dataclasses.asdict(step)} for step in self.steps
-        ]
+        document = dataclasses.asdict(dataclasses.replace(self, steps=()))
+        document["steps"] = [_document(step, len([*row])) for step, row in groupby(self.steps)]
         return json.dumps(document)
 
     @classmethod
@@ -190,17 +191,26 @@ class Script(Checked):
 def _steps(documents: Any) -> list[Step]:
     if not isinstance(documents, list):
         raise ValueError(f"Script has steps={documents!r:.60}. Allowed is a list.")
-    return [_step(document) for document in documents]
+    return [step for document in documents for step in _row(document)]
 
 
-def _step(document: Any) -> Step:
+def _document(step: Step, times: int) -> dict[str, Any]:
+    more = {"times": times} if times > 1 else {}
+    return {"do": type(step).__name__, **dataclasses.asdict(step), **more}
+
+
+def _row(document: Any) -> list[Step]:
+    """Return the steps that a document stands for: one, unless it says how often."""
     fields = dict(document) if isinstance(document, dict) else {}
+    times = fields.pop("times", 1)
+    if type(times) is not int or not 1 <= times <= MOST_TIMES:
+        raise ValueError(f"A step has times={times!r:.60}. Allowed is 1 to {MOST_TIMES}.")
     kind = STEPS.get(str(fields.pop("do", None)))
     if kind is None:
         known = ", ".join(STEPS)
         raise ValueError(f"The step {document!r:.60} has no known `do`. Known: {known}.")
     step: Step = make(kind, fields)
-    return step
+    return [step] * times
 
 
 def _text_of(step: Step) -> str:
