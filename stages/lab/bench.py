@@ -21,7 +21,7 @@ from stages.lab.script import PREFIX, Script
 from stages.lab.serve import PLAIN, Shape, serve, upstream
 from stages.lab.sse import Comment
 from stages.lab.targets import Target, find
-from stages.lab.verdict import Moment, Timeline
+from stages.lab.verdict import Complaint, Moment, Timeline
 from stages.lab.witness import Witness
 
 # The lab shrinks the stages' time constants, so that a probe takes a second and not a minute.
@@ -216,6 +216,14 @@ class Bench:
         entries = await self.entries(prompt)
         told = read(self.dialect, client.events)
         return Answer(client, told, entries[-1] if entries else None)
+
+    def in_time(
+        self, client: Client, complaint: Complaint | None, bound_s: float = ANSWER_S
+    ) -> Complaint | None:
+        """Return a complaint about what a client got, as one of time if its patience was over."""
+        if complaint is None or client.ended not in (None, "left"):
+            return complaint
+        return self.witness.never(str(complaint), bound_s, since_s=client.sent_s)
 
     async def ask_all(
         self, scripts: Mapping[str, Script], *, deadline_s: float = ANSWER_S

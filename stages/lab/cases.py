@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from stages.lab.bench import ANSWER_S, Answer, Bench
+from stages.lab.bench import Answer, Bench
 from stages.lab.script import Script
 from stages.lab.verdict import Complaint, Verdict, judge
 
@@ -16,19 +16,9 @@ async def try_all(
     answers = await bench.ask_all(scripts)
     return judge(
         {
-            name: in_time(bench, answer, complain(scripts[name], answer))
+            name: bench.in_time(answer.client, complain(scripts[name], answer))
             for name, answer in answers.items()
         },
         what_holds,
         {name: answer.timeline for name, answer in answers.items()},
     )
-
-
-def in_time(
-    bench: Bench, answer: Answer, complaint: Complaint | None, bound_s: float = ANSWER_S
-) -> Complaint | None:
-    """Return a complaint as one of time where the answer had not ended when patience was over."""
-    client = answer.client
-    if complaint is None or client.ended != "left":
-        return complaint
-    return bench.witness.never(str(complaint), bound_s, since_s=client.sent_s)

@@ -63,7 +63,7 @@ async def leave(
     async with bench.client(prompt, server=bench.shaped(shape)) as client:
         if not await moment(bench, prompt, client) or client.ended is not None:
             told = f"the moment to leave had not come after {COME_S:g} s"
-            raise NeverCame(_in_time(bench, client, told))
+            raise NeverCame(bench.in_time(client, told, COME_S) or told)
         client.leave(how)
     return await watch(bench, prompt, client)
 
@@ -84,13 +84,6 @@ async def until_left(bench: Bench, prompt: str, since_s: float, bound_s: float) 
             return entries[-1] if entries else None
 
 
-def _in_time(bench: Bench, client: Client, told: str) -> Complaint:
-    """Return what did not come while the client waited as a complaint of time."""
-    if client.ended is not None:
-        return told
-    return bench.witness.never(told, COME_S, since_s=client.sent_s)
-
-
 async def ask_and_leave(target: Target | str | int, script: Script) -> Answer:
     """Ask a target once and leave when the upstream has the request; returns what was seen."""
     with Bench(target) as bench:
@@ -108,5 +101,5 @@ async def running(bench: Bench, server: Process, script: Script) -> AsyncIterato
         if not client.events:
             how = f"status {client.status}" if client.ended else f"nothing came in {COME_S:g} s"
             told = f"a stream that may run did not begin: {how}"
-            raise NeverCame(_in_time(bench, client, told))
+            raise NeverCame(bench.in_time(client, told, COME_S) or told)
         yield client

@@ -5,13 +5,13 @@ import json
 from stages.lab.clients import Client
 from stages.lab.verdict import Moment, Timeline
 
-REFUSED_S = 10.0  # a refusal takes milliseconds
+WAITED_S = 10.0  # a refusal takes milliseconds
 
 
 async def refused(client: Client) -> Client:
     """Ask, and read to the end unless the status is 200: then it is no refusal."""
     async with client:
-        await client.read(lambda: client.status == 200, deadline_s=REFUSED_S)
+        await client.read(lambda: client.status == 200, deadline_s=WAITED_S)
     return client
 
 

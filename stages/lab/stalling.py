@@ -20,8 +20,8 @@ async def stalled(bench: Bench, prompt: str) -> Entry | None:
 
     Returns its entry, or None when it still sends after COME_S.
     """
-    deadline_s = time.monotonic() + COME_S
-    while time.monotonic() < deadline_s:
+    begun_s = time.monotonic()
+    while bench.witness.left_s(begun_s, COME_S):
         entries = await bench.entries(prompt)
         rest_s = STALL_S
         if entries and entries[-1].tokens and (last_s := entries[-1].last_s) is not None:
@@ -38,12 +38,14 @@ async def until_closed(bench: Bench, prompt: str, bound_s: float) -> Entry | Non
     That is `bound_s` after the kernel took its last byte: until then nothing holds it up. An
     upstream that still sends after COME_S is returned as it is.
     """
-    deadline_s, entry = time.monotonic() + COME_S, None
-    since_s = time.monotonic()
+    since_s = begun_s = time.monotonic()
+    entry = None
     while rest_s := bench.witness.left_s(since_s, bound_s):
         entries = await bench.entries(prompt, "left", 1, rest_s)
         entry = entries[-1] if entries else None
-        if time.monotonic() > deadline_s or (entry is not None and (entry.left or entry.ended)):
+        if entry is not None and (entry.left or entry.ended):
+            break
+        if not bench.witness.left_s(begun_s, COME_S):
             break
         since_s = max(since_s, (entry and entry.last_s) or since_s)
     return entry

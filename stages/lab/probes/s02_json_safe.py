@@ -4,7 +4,7 @@ import json
 from itertools import pairwise
 
 from stages.lab.bench import ANSWER_S, Answer, Bench
-from stages.lab.cases import in_time, try_all
+from stages.lab.cases import try_all
 from stages.lab.dialects import in_words
 from stages.lab.refusals import not_status, refused, status_timeline
 from stages.lab.script import (
@@ -124,11 +124,11 @@ async def bad_request_is_422(bench: Bench) -> Verdict:
     Rule: status 422, a JSON body with `code`, `message` and `request_id`, and no upstream request.
     Source: RFC 9110, section 15.5.21, https://www.rfc-editor.org/rfc/rfc9110#section-15.5.21
     """
-    clients, outcomes = {}, {}
+    clients, outcomes = {}, dict[str, Complaint | None]()
     for name, body in BAD_REQUESTS.items():
         asked_before = len(await bench.entries())
         clients[name] = await refused(bench.client_with(body))
-        outcomes[name] = not_status(clients[name], 422)
+        outcomes[name] = bench.in_time(clients[name], not_status(clients[name], 422))
         if outcomes[name] is None and len(await bench.entries()) > asked_before:
             outcomes[name] = "status 422, but the upstream was asked first"
     return judge(
@@ -161,7 +161,9 @@ async def refusal_has_status(bench: Bench) -> Verdict:
     nobody = bench.without_upstream()
     clients["nobody listens"] = await refused(bench.client("hello", server=nobody))
     outcomes = {
-        name: not_status(client, REFUSALS[name][1] if name in REFUSALS else 502)
+        name: bench.in_time(
+            client, not_status(client, REFUSALS[name][1] if name in REFUSALS else 502)
+        )
         for name, client in clients.items()
     }
     busy = clients["upstream says 429"]
@@ -338,7 +340,7 @@ async def silence_is_bridged(bench: Bench) -> Verdict:
 
 def _unbridged(bench: Bench, answer: Answer) -> Outcomes:
     if answer.told.text != "ab":
-        return {"the text": in_time(bench, answer, f"sent 'ab', got {answer.told.text!r}")}
+        return {"the text": bench.in_time(answer.client, f"sent 'ab', got {answer.told.text!r}")}
     comments = [at_s for at_s, item in answer.client.items if isinstance(item, Comment)]
     entry = answer.entry
     assert entry is not None  # the text came from it

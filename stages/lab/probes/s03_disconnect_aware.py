@@ -6,6 +6,7 @@ from typing import Literal
 
 from stages.lab.bench import SMALL_BYTES, Answer, Bench
 from stages.lab.leaving import (
+    COME_S,
     WATCH_S,
     Moment,
     NeverCame,
@@ -120,8 +121,10 @@ async def leave_while_blocked(bench: Bench) -> Verdict:
         entry = await stalled(bench, prompt)
         client.leave("rst")
     answer = await watch(bench, prompt, client)
-    held = entry is not None
-    outcome = _complaint(bench, answer) if held else "the upstream was never held up"
+    if entry is not None:
+        outcome = _complaint(bench, answer)
+    else:
+        outcome = bench.in_time(client, "the upstream was never held up", COME_S)
     return judge(
         {"a stalled client is reset": outcome},
         "the upstream was closed at once, with the collector off",

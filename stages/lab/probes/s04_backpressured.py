@@ -10,13 +10,12 @@ from functools import partial
 import psutil
 
 from stages.lab.bench import SHRUNK, SMALL_BYTES, Answer, Bench
-from stages.lab.cases import in_time
 from stages.lab.clients import Client
 from stages.lab.leaving import COME_S, NeverCame, running, until_left, watch
 from stages.lab.ledger import Entry
 from stages.lab.probes.s03_disconnect_aware import AT_ONCE_S, ENDLESS, LONG_S, TALKING
 from stages.lab.process import Process
-from stages.lab.refusals import not_status, refused, status_timeline
+from stages.lab.refusals import WAITED_S, not_status, refused, status_timeline
 from stages.lab.script import (
     Cut,
     Done,
@@ -149,7 +148,8 @@ def _untold(answer: Answer) -> str | None:
 
 def _unfree(bench: Bench, answer: Answer, resting: Entry | None) -> Complaint | None:
     if resting is None or resting.last_s is None:
-        return f"the upstream had not sent anything after {COME_S:g} s"
+        told = f"the upstream had not come to rest after {COME_S:g} s"
+        return bench.in_time(answer.client, told, COME_S)
     if resting.left is not None:
         return "the upstream was closed while the client rested"
     if resting.ended is None:
@@ -266,7 +266,7 @@ def _silent(bench: Bench, answer: Answer, name: str) -> Complaint | None:
         wrong = f"the status was {client.status} instead of 504"
     elif name != "before the headers" and _untold(answer) is not None:
         wrong = f"the client was told {answer.told.kinds} and the answer ended {client.ended}"
-    return in_time(bench, answer, wrong, UPSTREAM_IDLE_S)
+    return bench.in_time(answer.client, wrong, UPSTREAM_IDLE_S)
 
 
 def _cut_short(bench: Bench, answer: Answer) -> Complaint | None:
@@ -322,7 +322,8 @@ async def _goes_on(client: Client) -> bool:
 
 def _admitted(bench: Bench, outside: list[Client]) -> Complaint | None:
     if outside[0].status is None:
-        return "it got no answer at all: probably it waits for a slot"
+        told = "it got no answer at all: probably it waits for a slot"
+        return bench.in_time(outside[0], told, WAITED_S)
     for client in outside:
         if (complaint := not_status(client, 503)) is not None:
             return complaint

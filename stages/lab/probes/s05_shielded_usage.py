@@ -11,7 +11,6 @@ from pathlib import Path
 
 from stages.lab.accounts import Enough, Row, busy, exists, final, is_free, rows
 from stages.lab.bench import SHRUNK, SMALL_BYTES, Answer, Bench
-from stages.lab.cases import in_time
 from stages.lab.clients import Client
 from stages.lab.dialects import read
 from stages.lab.leaving import COME_S, NeverCame, has_read, leave, upstream_is_asked
@@ -145,7 +144,7 @@ async def _accounted(
         before = rows(database)
         answer = await bench.ask(script, deadline_s=deadline_s)
         wrong = await one_row(bench, bench.server, before, check)
-        outcomes[name] = in_time(bench, answer, wrong, deadline_s / 2)
+        outcomes[name] = bench.in_time(answer.client, wrong, deadline_s / 2)
         timelines[name] = answer.timeline
         if outcomes[name] == NO_ROW:
             break  # nor will there be one in the other cases
@@ -385,8 +384,8 @@ async def database_down_costs_no_stream(bench: Bench) -> Verdict:
         held = await bench.ask(Script.answer("a", "b"), server=server)
     return judge(
         {
-            "it cannot be opened": in_time(bench, gone, _lost(gone)),
-            "it does not answer": in_time(bench, held, _lost(held)),
+            "it cannot be opened": bench.in_time(gone.client, _lost(gone)),
+            "it does not answer": bench.in_time(held.client, _lost(held)),
         },
         "the answers came, whole",
         {"it cannot be opened": gone.timeline, "it does not answer": held.timeline},
