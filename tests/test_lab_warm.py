@@ -450,6 +450,21 @@ def test_it_keeps_no_descriptor_and_no_child_of_those_that_have_ended() -> None:
     until(lambda: {1} if psutil.Process(parent).num_fds() == before else set(), 1)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_signal_at_the_moment_of_its_end_does_no_harm() -> None:
+    # Once in a hundred, the parent hears of both at the same time. It ended by that.
+    codes = set[int | None]()
+    for _ in range(200):
+        with started("reports_itself", "exit", "3") as (child, _):
+            assert child.plain_because is None
+            while not child.wait(0):
+                child.signal(signal.SIGCONT)
+            codes.add(child.returncode)
+
+    assert codes == {3}
+
+
 # What it costs.
 
 

@@ -62,7 +62,8 @@ class Parent:
         """Fork children until the starter ends. Returns in a child only, with what it is."""
         while True:
             for key, _ in self._selector.select():
-                if key.fileobj in self._selector.get_map():  # still: one before may have ended it
+                assert isinstance(key.fileobj, socket.socket), key
+                if key.fileobj.fileno() != -1:  # one before may have closed it
                     wanted: Wanted | None = key.data(key.fileobj)
                     if wanted is not None:
                         return wanted
