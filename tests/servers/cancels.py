@@ -4,7 +4,9 @@ import asyncio
 import os
 import random
 from importlib import import_module
+from typing import Any
 
+import sqlalchemy as sa
 from starlette.types import Receive, Scope, Send
 
 REQUESTS = 200
@@ -12,6 +14,14 @@ LATEST_S = 0.3  # most streams of the test have ended by then
 chance = random.Random(20_261_120)  # the same moments in every run
 stage = import_module(f"stages.{os.environ['STAGE']}")
 requests = iter(range(REQUESTS))
+
+
+@sa.event.listens_for(sa.Engine, "connect")
+def wait_for_locks(connection: Any, _: object) -> None:
+    """Its default, 5 s, is not enough for many writers on a busy machine."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout = 30000")
+    cursor.close()
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
