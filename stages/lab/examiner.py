@@ -60,9 +60,9 @@ class Watch:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._told = threading.Lock()
         self._main = threading.get_ident()
-        timer = threading.Timer(exercise.deadline_s, self._is_late)
-        timer.daemon = True
-        timer.start()
+        self.timer = threading.Timer(exercise.deadline_s, self._is_late)
+        self.timer.daemon = True
+        self.timer.start()
 
     def judge(self, answer: Any) -> Outcome:
         """Return what the judge says of the answer."""
