@@ -10,6 +10,7 @@ import gc
 import inspect
 import linecache
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ class Now:
     call: str = "your code"
     expected: str = "an answer"
     rule: str = ""
+    since_s: float = 0.0  # when it began, by time.monotonic()
 
 
 now = Now()
@@ -110,7 +112,7 @@ def calling(call: str, expected: str, rule: str) -> Iterator[None]:
 
     What the learner's code raises inside becomes a NotYet which names its line.
     """
-    now.call, now.expected, now.rule = call, expected, rule
+    now.call, now.expected, now.rule, now.since_s = call, expected, rule, time.monotonic()
     try:
         yield
     except NotYet:
@@ -121,13 +123,18 @@ def calling(call: str, expected: str, rule: str) -> Iterator[None]:
 
 def failed(exc: BaseException) -> NotYet:
     """Return what an exception of the learner's says, about the call that is being made."""
-    shown: BaseException = exc
-    while isinstance(shown, BaseExceptionGroup):  # a task group wraps what its tasks raise
-        shown = shown.exceptions[0]
+    shown = unwrapped(exc)
     told = f"{type(shown).__name__}: {shown}" if str(shown) else type(shown).__name__
     told = told if shown is exc else f"{told} (in an {type(exc).__name__})"
     at = where(shown.__traceback__) or where(exc.__traceback__)
     return NotYet(now.call, told, now.expected, f"Nothing is raised here. {now.rule}".strip(), at)
+
+
+def unwrapped(exc: BaseException) -> BaseException:
+    """Return the first exception in a group: a task group wraps what its tasks raise."""
+    while isinstance(exc, BaseExceptionGroup):
+        exc = exc.exceptions[0]
+    return exc
 
 
 def where(traceback: TracebackType | None) -> str:

@@ -11,7 +11,7 @@ from stages.lab import diffs, lanes, work
 from stages.lab.bench import Bench
 from stages.lab.exercise import Difficulty, Exercise
 from stages.lab.matrix import Cell, OnCell, ProbeBroken
-from stages.lab.outcome import Outcome
+from stages.lab.outcome import CALM, Outcome
 from stages.lab.probes import Probe, ProbeError, all_probes
 from stages.lab.probes import find as find_probe
 from stages.lab.process import ROOT, STACKS, Process, ProcessError
@@ -21,7 +21,6 @@ from stages.lab.targets import find
 
 LOG_S = 2.0  # uvicorn logs a failure after its answer: milliseconds; the rest is for a busy machine
 FIRST_ANSWER_S = 10.0  # measured: 0.1 s; a server that is silent this long would be in every probe
-CALM = "Close what keeps this machine busy, and check again. It is neither right nor wrong."
 CONTRACT = "The file starts, its app is called `app`, and POST /chat answers text/event-stream."
 
 

@@ -1,10 +1,12 @@
 """Outcomes: what a check says of a learner's answer, as Markdown and as plain text."""
 
 import re
+import time
 from dataclasses import dataclass, field
 from typing import Literal
 
 from stages.lab.tables import escaped
+from stages.lab.verdict import Late
 
 State = Literal["not attempted", "not measured", "not yet", "right so far", "right"]
 MARKS: dict[State, str] = {
@@ -15,6 +17,8 @@ MARKS: dict[State, str] = {
     "right": "✓",
 }
 
+CALM = "Close what keeps this machine busy, and check again. It is neither right nor wrong."
+
 
 class NotYet(Exception):
     """An answer that does not hold: one call, what came of it, and the rule that it breaks.
@@ -22,11 +26,23 @@ class NotYet(Exception):
     `got` and `expected` are for a person. `rule` says which rule it is and names its source. `at`
     points at the place, in lines that stand under each other: the bytes and a caret, or the moments
     of a timeline.
+
+    `within_s` is for a complaint about time alone: something had not come after so many seconds.
+    Nothing else would be another on a slower machine.
     """
 
-    def __init__(self, call: str, got: str, expected: str, rule: str, at: str = "") -> None:
+    def __init__(
+        self,
+        call: str,
+        got: str,
+        expected: str,
+        rule: str,
+        at: str = "",
+        within_s: float | None = None,
+    ) -> None:
         super().__init__(f"{call}: {got}")
         self.call, self.got, self.expected, self.rule, self.at = call, got, expected, rule, at
+        self.within_s, self.said_s = within_s, time.monotonic()
 
 
 @dataclass(frozen=True)
@@ -34,7 +50,7 @@ class Outcome:
     """What a check says. `finding` is one line; `lines` are a name and a text each, in order.
 
     Nothing here but `printed`, what the learner's code wrote, differs from run to run unless the
-    answer does.
+    answer does, or nothing was measured.
     """
 
     state: State
@@ -69,3 +85,10 @@ def not_yet(exercise: str, found: NotYet) -> Outcome:
     lines = [("called", found.call), ("got", found.got), ("expected", found.expected)]
     lines += [("at", found.at)] if found.at else []
     return Outcome("not yet", exercise, "", (*lines, ("rule", found.rule)))
+
+
+def not_measured(exercise: str, called: str, late: Late) -> Outcome:
+    """Return the outcome of an answer that was late, on a machine that was too busy to say more."""
+    got = f"{late} (this machine was busy for {late.taken_s:.1f} s)"
+    told = "This machine was too busy to tell. Try again."
+    return Outcome("not measured", exercise, told, (("called", called), ("got", got), ("do", CALM)))

@@ -16,6 +16,7 @@ from stages.lab.children import ROOT, Child, Plain
 from stages.lab.parent import Known, NotWarm
 
 ASKED = "STAGES_START"
+started = list[int]()  # the numbers of all that this process has started (`toll`)
 
 
 def start(
@@ -51,6 +52,7 @@ def start(
                 os.close(held)
             raise
     child.leash = held
+    started.append(child.pid)
     return child
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from stages.lab import sse
 from stages.lab.attempt import calling, caret, show
-from stages.lab.bench import Bench
+from stages.lab.bench import ANSWER_S, Bench
 from stages.lab.checks.s01_attacks import CHANNEL, GOALS, on_the_wire, reading
 from stages.lab.checks.s01_streams import STREAMS, Stream
 from stages.lab.exercise import Short
@@ -178,7 +178,8 @@ async def judge_attack(tokens_that: Callable[[str], Any]) -> str:
         if not goal.reached(script, answer):
             got = f"the model writes {show(script.text)}, {reading(answer)}"
             call = f"tokens_that({name!r})"
-            raise NotYet(call, got, goal.expected, goal.rule, on_the_wire(answer))
+            within_s = ANSWER_S if answer.client.ended == "left" else None  # the rest may follow
+            raise NotYet(call, got, goal.expected, goal.rule, on_the_wire(answer), within_s)
     return f"All {len(GOALS)} attacks work on the naive server: {', '.join(GOALS)}."
 
 

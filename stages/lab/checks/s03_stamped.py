@@ -40,9 +40,10 @@ async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
 
 async def has_seen(request: Request) -> Response:
     """Tell whether the app sees what the body names, soon."""
+    what = (await request.body()).decode()
     try:
         async with asyncio.timeout(WAIT_S):
-            await seen((await request.body()).decode()).wait()
+            await seen(what).wait()
     except TimeoutError:
         return JSONResponse(False)
     return JSONResponse(True)

@@ -1,6 +1,7 @@
 """Stamps: a learner's middleware over real sockets, under real uvicorn in a process of its own."""
 
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import websockets
 
 from stages.lab import attempt, tracebacks
 from stages.lab.attempt import calling, now, show
-from stages.lab.checks.s03_stamped import ANSWER_FILE, PURPOSE
+from stages.lab.checks.s03_stamped import ANSWER_FILE, PURPOSE, WAIT_S
 from stages.lab.clients import Client
 from stages.lab.outcome import NotYet
 from stages.lab.process import Process, ProcessError
@@ -106,18 +107,24 @@ class Stamped:
         return Client(self.server.url + path, body)
 
     async def saw(self, what: str) -> bool:
-        """Return whether the app sees this, soon."""
+        """Return whether the app sees this, in WAIT_S; raises NotYet when it does not tell."""
         async with self.client("/saw", what.encode()) as client:
-            await client.read(deadline_s=READ_S)
+            if not await client.read(deadline_s=READ_S):
+                raise self.not_yet(f"the app does not tell, in {READ_S:g} s", within_s=READ_S)
         return bytes(client.body) == b"true"
 
-    def not_yet(self, got: str, client: Client | None = None) -> NotYet:
-        """Return what does not hold: with the learner's line if it raised, else the headers."""
+    def not_yet(
+        self, got: str, client: Client | None = None, within_s: float | None = None
+    ) -> NotYet:
+        """Return what does not hold: with the learner's line if it raised, else the headers.
+
+        What has raised is no matter of time, also when nothing came in `within_s`.
+        """
         raised, line = _raised(self.server.log[self.read_before :])
         if line and PURPOSE not in raised:
             return NotYet(now.call, f"{got}. {raised}", now.expected, now.rule, line)
         at = "\n".join(headers(client)) if client is not None else ""
-        return NotYet(now.call, got, now.expected, now.rule, at)
+        return NotYet(now.call, got, now.expected, now.rule, at, within_s)
 
 
 def headers(client: Client) -> list[str]:
@@ -157,7 +164,8 @@ async def with_server(answer: Any, look: Callable[[Stamped], Awaitable[None]]) -
             if "was not ready after" in str(exc):
                 got = "it waits for ever: the messages of the scope `lifespan` do not come through"
                 expected = "the app answers that it has started"
-                raise NotYet("uvicorn starts", got, expected, LIFESPAN, line) from exc
+                late = NotYet("uvicorn starts", got, expected, LIFESPAN, line, READY_S)
+                raise late from exc
             raise NotYet("Stamp(app)", raised or str(exc), "an ASGI app", MADE, line) from exc
 
 
@@ -181,7 +189,7 @@ async def _answers(stamped: Stamped, case: Case) -> None:
         async with stamped.client(case.path) as client:
             if not await client.read(deadline_s=READ_S):
                 now.rule = REQUEST
-                raise stamped.not_yet(f"no whole answer in {READ_S:g} s", client)
+                raise stamped.not_yet(f"no whole answer in {READ_S:g} s", client, READ_S)
         if (got := _wrong(case, client)) is not None:
             raise stamped.not_yet(got, client)
 
@@ -218,7 +226,8 @@ async def _websocket(stamped: Stamped) -> None:
                 said = await websocket.recv()
                 answer = websocket.response
         except (websockets.WebSocketException, OSError, TimeoutError) as exc:
-            raise stamped.not_yet(f"{type(exc).__name__}: {exc}") from exc
+            within_s = READ_S if isinstance(exc, TimeoutError) else None
+            raise stamped.not_yet(f"{type(exc).__name__}: {exc}", within_s=within_s) from exc
         if answer is not None and NAME in answer.headers:
             raise stamped.not_yet(f"a handshake with {NAME}")
         if said != "hello":
@@ -232,7 +241,7 @@ async def _in_pieces(stamped: Stamped) -> None:
     ):
         async with stamped.client("/pieces") as client:
             if not await client.read(lambda: client.body == b"one ", deadline_s=READ_S):
-                raise stamped.not_yet(f"nothing in {READ_S:g} s", client)
+                raise stamped.not_yet(f"nothing in {READ_S:g} s", client, READ_S)
             now.call = "POST /pieces    # meanwhile another client asks for something else"
             now.expected, now.rule = "`one ` and then `two`, to the client that asked", SHARED
             async with stamped.client("/next") as other:
@@ -240,7 +249,13 @@ async def _in_pieces(stamped: Stamped) -> None:
             await client.read(deadline_s=READ_S)
         if (bytes(client.body), bytes(other.body)) != (b"one two", b"said"):
             got = f"{show(bytes(client.body))}, and the other client got {show(bytes(other.body))}"
-            raise stamped.not_yet(got)
+            raise stamped.not_yet(got, within_s=READ_S if _may_follow(client, other) else None)
+
+
+def _may_follow(client: Client, other: Client) -> bool:
+    """Return whether what is missing could still come, behind what is there."""
+    begun = b"one two".startswith(client.body) and b"said".startswith(other.body)
+    return begun and "left" in (client.ended, other.ended)
 
 
 async def _leave(stamped: Stamped, path: str, how: str, rule: str) -> None:
@@ -248,9 +263,11 @@ async def _leave(stamped: Stamped, path: str, how: str, rule: str) -> None:
     with calling(call, "the app sees the leave at once", rule):
         async with stamped.client(f"/{path}") as client:
             if not await stamped.saw(path):
-                raise stamped.not_yet("the app was never asked")
+                raise stamped.not_yet("the app was never asked", within_s=WAIT_S)
             client.leave()
+        now.since_s = time.monotonic()
         if not await stamped.saw(f"left, {path}"):
-            again = await stamped.saw("again")
-            got = "the request comes a second time" if again else "the app does not see it"
-            raise stamped.not_yet(got)
+            late = stamped.not_yet("the app does not see it", within_s=WAIT_S)
+            if await stamped.saw("again"):
+                raise stamped.not_yet("the request comes a second time")
+            raise late

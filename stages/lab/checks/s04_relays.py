@@ -70,13 +70,15 @@ class Scene:
                 self.closed = True
                 self.moments.append("the upstream has ended")
 
-    def not_yet(self, got: str, rule: str = "", line: str = "") -> NotYet:
+    def not_yet(
+        self, got: str, rule: str = "", line: str = "", within_s: float | None = None
+    ) -> NotYet:
         """Return what does not hold, with the last moments of this case."""
         call = f"relay(upstream, size={self.case.size})    # {self.case.name}"
         lines = [*self.moments[-MOMENTS:], *([line] if line else [])]
         lead = ["…"] if len(self.moments) > MOMENTS else []
-        rule = rule or self.case.rule
-        return NotYet(call, got, self.case.expected, rule, "\n".join([*lead, *lines]))
+        at, rule = "\n".join([*lead, *lines]), rule or self.case.rule
+        return NotYet(call, got, self.case.expected, rule, at, within_s)
 
     async def play(self) -> None:
         """Do what the consumer does, and look around when the generator is over."""
@@ -213,7 +215,7 @@ async def hold(relay: Any, case: Case) -> None:
         if not done:
             rule = NOBODY_TAKES if scene.doing in ("close", "elsewhere") else case.rule
             line = standing(None, asyncio.get_running_loop())
-            raise scene.not_yet(f"nothing more in {HANG_S:g} s", rule, line)
+            raise scene.not_yet(f"nothing more in {HANG_S:g} s", rule, line, HANG_S)
         if task.cancelled():
             raise scene.not_yet("the consumer is cancelled, by nobody outside", NOT_OURS)
         if (exc := task.exception()) is not None:

@@ -119,19 +119,24 @@ class Drained:
         await asyncio.wait({draining}, timeout=PATIENCE_S)
         if not draining.done():
             at = standing(None, asyncio.get_running_loop())
-            raise self.not_yet(f"nothing, {PATIENCE_S:g} s later: drain waits", at)
+            got = f"nothing, {PATIENCE_S:g} s later: drain waits"
+            raise self.not_yet(got, at, within_s=PATIENCE_S)
+        within_s = None
         if self.case.second:
             await asyncio.wait(kept, timeout=PATIENCE_S)
-        self._judge(draining)
+            # One that was cancelled tidies up, which takes time. One that was not goes on for ever.
+            asked = all(task.done() or task.cancelling() for task in kept)
+            within_s = PATIENCE_S if asked else None
+        self._judge(draining, within_s)
 
-    def _judge(self, draining: asyncio.Task[Any]) -> None:
+    def _judge(self, draining: asyncio.Task[Any], within_s: float | None) -> None:
         if draining.cancelled() and not self.case.second:
             raise self.not_yet("drain raises CancelledError")
         if not draining.cancelled() and (found := draining.exception()) is not None:
             raise found
         if self.running:
             still = "1 task still runs" if self.running == 1 else f"{self.running} tasks still run"
-            raise self.not_yet(f"{self._said()}, and {still}")
+            raise self.not_yet(f"{self._said()}, and {still}", within_s=within_s)
         if self.case.second:
             if not draining.cancelled():
                 raise self.not_yet("the cancellation is swallowed")
@@ -182,8 +187,11 @@ class Drained:
         if does == "fails":
             raise ConnectionError("the client is gone")
 
-    def not_yet(self, got: str, at: str = "", rule: str = "") -> NotYet:
+    def not_yet(
+        self, got: str, at: str = "", rule: str = "", within_s: float | None = None
+    ) -> NotYet:
         """Return what to say of this case."""
         shown = [*self.moments[:12], *(["…"] if len(self.moments) > 12 else []), at]
         lines = "\n".join(filter(None, shown))
-        return NotYet(self.case.call, got, self.case.expected, rule or self.case.rule, lines)
+        rule = rule or self.case.rule
+        return NotYet(self.case.call, got, self.case.expected, rule, lines, within_s)

@@ -134,7 +134,8 @@ class Trial:
         await asyncio.wait({task}, timeout=PATIENCE_S)
         if not task.done():
             at = standing(None, asyncio.get_running_loop())
-            raise self.not_yet(f"nothing, {PATIENCE_S:g} s later: finish waits", at)
+            got = f"nothing, {PATIENCE_S:g} s later: finish waits"
+            raise self.not_yet(got, at, within_s=PATIENCE_S)
         if self.found is not None:
             raise self.found
         self._judge(asyncio.all_tasks() - others)
@@ -194,10 +195,13 @@ class Trial:
         self.moments.append(moment)
         self.state = state or self.state
 
-    def not_yet(self, got: str, at: str = "", rule: str = "") -> NotYet:
+    def not_yet(
+        self, got: str, at: str = "", rule: str = "", within_s: float | None = None
+    ) -> NotYet:
         """Return what to say of this trial."""
         lines = "\n".join([*self.moments, *filter(None, [at])])
-        return NotYet(self.case.call, got, self.case.expected, rule or self.case.rule, lines)
+        rule = rule or self.case.rule
+        return NotYet(self.case.call, got, self.case.expected, rule, lines, within_s)
 
 
 async def _either(task: asyncio.Task[None], other: Coroutine[Any, Any, Any]) -> None:

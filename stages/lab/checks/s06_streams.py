@@ -94,10 +94,14 @@ class Owner:
             got = f"afterwards a stream is refused where {self.running} run"
             raise self.not_yet(got, BACK) from None
 
-    def not_yet(self, got: str, rule: str = "") -> NotYet:
+    def not_yet(self, got: str, rule: str = "", within_s: float | None = None) -> NotYet:
         """Return what to say, with the last moments."""
-        at = "\n".join(self.moments[-MOMENTS:])
-        return NotYet(self.case.call, got, self.case.expected, rule or self.case.rule, at)
+        at, rule = "\n".join(self.moments[-MOMENTS:]), rule or self.case.rule
+        return NotYet(self.case.call, got, self.case.expected, rule, at, within_s)
+
+    def late(self, what: str) -> NotYet:
+        """Return what to say where nothing comes."""
+        return self.not_yet(f"nothing, {PATIENCE_S:g} s later: {what}", within_s=PATIENCE_S)
 
 
 class Stream:
@@ -119,7 +123,7 @@ class Stream:
             self.task.result()
             raise self.owner.not_yet("the body of the async with did not run")
         if not self.runs.is_set():
-            raise self.owner.not_yet(f"nothing, {PATIENCE_S:g} s later: it waits for a slot")
+            raise self.owner.late("it waits for a slot")
 
     def hit(self, how: Ending) -> None:
         """Do what ends it, and do not wait."""
@@ -148,7 +152,7 @@ class Stream:
         """Return when it has ended, in whatever way; raises NotYet for what may not come out."""
         await asyncio.wait({self.task}, timeout=PATIENCE_S)
         if not self.task.done():
-            raise self.owner.not_yet(f"nothing, {PATIENCE_S:g} s later: it waits on its way out")
+            raise self.owner.late("it waits on its way out")
         if not self.task.cancelled() and isinstance(found := self.task.exception(), NotYet):
             raise found
 
