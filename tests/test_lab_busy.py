@@ -49,6 +49,7 @@ def crowd() -> Iterator[set[int]]:
 @pytest.fixture
 def starved(crowd: set[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """Have examiners share the core with the crowd."""
+
     def pinned(*words: Any, **options: Any) -> Any:
         child = start(*words, **options)
         os.sched_setaffinity(child.pid, crowd)
