@@ -1,6 +1,7 @@
 """An outcome reads the same in a notebook and in a terminal, and breaks out of neither."""
 
-from stages.lab.outcome import NotYet, Outcome, not_yet
+from stages.lab.outcome import NotYet, Outcome, not_measured, not_yet
+from stages.lab.verdict import Late
 
 FOUND = NotYet("parse([b'a'])", "[]", "['a']", "Section 9.2.6.", "b'a'\n  ^ byte 0")
 
@@ -37,4 +38,20 @@ def test_a_finding_is_no_markdown() -> None:
 def test_what_the_learners_code_printed_is_shown_last() -> None:
     assert repr(Outcome("right", "a", "Yes.", printed="one\ntwo")) == (
         "✓ a: right. Yes.\n  printed  one\n           two"
+    )
+
+
+def test_a_notebook_shows_what_was_not_measured_as_neither_right_nor_wrong() -> None:
+    late = Late("nothing, 3 s later", 3.0, 1.84)
+
+    markdown = not_measured("parser", "parse([])", late)._repr_markdown_()
+
+    assert markdown == (
+        "? **parser: not measured.** This machine was too busy to tell. Try again.\n\n"
+        "```text\n"
+        "  called  parse([])\n"
+        "  got     nothing, 3 s later (this machine was busy for 1.8 s)\n"
+        "  do      Close what keeps this machine busy, and check again. "
+        "It is neither right nor wrong.\n"
+        "```"
     )
