@@ -450,7 +450,7 @@ def test_it_keeps_no_descriptor_and_no_child_of_those_that_have_ended() -> None:
     until(lambda: {1} if psutil.Process(parent).num_fds() == before else set(), 1)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("a hundred starts")
 @pytest.mark.timeout(600)
 def test_a_signal_at_the_moment_of_its_end_does_no_harm() -> None:
     # Once in a hundred, the parent hears of both at the same time. It ended by that.
