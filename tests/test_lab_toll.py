@@ -71,14 +71,14 @@ def test_an_answer_that_computes_takes_the_time_itself_also_where_no_account_is_
 ) -> None:
     monkeypatch.setattr("stages.lab.toll.Queues", NoAccount)
 
-    def compute() -> float:
-        with Toll() as toll:
-            since_s = time.monotonic()
-            while time.monotonic() < since_s + RESTS_S:
-                sum(range(1_000_000))  # in C: no other thread runs meanwhile
-            return toll.taken_s(since_s)
+    with Toll() as toll:
+        since_s, before_s = time.monotonic(), time.process_time()
+        while time.monotonic() < since_s + RESTS_S:
+            sum(range(1_000_000))  # in C: no other thread runs meanwhile
+        taken_s, used_s = toll.taken_s(since_s), time.process_time() - before_s
 
-    assert min(compute() for _ in range(5)) < RESTS_S / 5
+    # What the others had of the time is theirs, also while this test runs.
+    assert taken_s < RESTS_S - used_s + RESTS_S / 5
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps an account of its queues")
