@@ -72,7 +72,7 @@ def test_a_single_target_has_a_server_in_each_lane_and_its_cells_in_the_order_of
 
     monkeypatch.setattr(lanes, "_process", noted)
 
-    cells = asyncio.run(lanes.tour([find(2)], names=names))
+    cells = asyncio.run(lanes.tour([find(2)], names=names, lanes=2))
 
     assert sorted(shares) == [("truncation-is-told",), ("usage-chunk-survives", "secrets-stay-in")]
     assert [cell.probe for cell in cells] == names
