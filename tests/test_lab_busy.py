@@ -20,9 +20,12 @@ from stages.lab.checks.s03_disconnect_aware import middleware, race
 from stages.lab.checks.s05_shielded_usage import drained_shutdown, finished_write
 from stages.lab.start import start
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="only Linux lets a process have one core, and no more"
-)
+pytestmark = [
+    pytest.mark.slow("checks on a busy machine"),
+    pytest.mark.skipif(
+        sys.platform != "linux", reason="only Linux lets a process have one core, and no more"
+    ),
+]
 
 CROWD = 12  # processes that compute, on the one core that an examiner has
 
