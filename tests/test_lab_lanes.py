@@ -143,8 +143,9 @@ def test_what_was_not_measured_is_measured_again_at_the_end_and_alone(
         running -= 1
 
     monkeypatch.setattr(lanes, "_lane", lane)
+    targets = [find(1), find(2)]
     cells = asyncio.run(
-        lanes.tour([find(1), find(2)], told.append, names=["text-survives", "secrets-stay-in"])
+        lanes.tour(targets, told.append, names=["text-survives", "secrets-stay-in"], lanes=2)
     )
 
     assert cells[0].verdict == found

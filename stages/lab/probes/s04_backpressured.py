@@ -101,6 +101,7 @@ LONG = Script(
     )
 )
 LONG_AND_CUT = Script((*LONG.steps[:-2], Cut()))
+# A busy server may need more than a second until it is held up: no clock of its own ends it before.
 PATIENT = Shape(sndbuf_bytes=SMALL_BYTES, env=(("SEND_TIMEOUT_S", "10"),))
 
 
@@ -171,14 +172,14 @@ async def backlog_is_bounded(bench: Bench) -> Verdict:
     """A client reads nothing and the upstream sends without end: does the server's memory stay?
 
     Rule: the server reads less than 4 MB of 10 MB, and its resident memory grows by its backlog
-    (64 KB) and 1 MB at most.
+    (64 KB) and 1 MB at most. The lab sets SEND_TIMEOUT_S to 10, so that nothing is cut before.
     Source: https://nodejs.org/en/learn/modules/backpressuring-in-streams
     """
     await _warm_up(bench)
-    server = psutil.Process(bench.shaped(SMALL).pid)
+    server = psutil.Process(bench.shaped(PATIENT).pid)
     before_bytes = most_bytes = server.memory_info().rss
     prompt = await bench.register(ENDLESS)
-    async with slow_client(bench, prompt, SMALL) as client:
+    async with slow_client(bench, prompt, PATIENT) as client:
         held = asyncio.create_task(stalled(bench, prompt))
         while not held.done():
             most_bytes = max(most_bytes, server.memory_info().rss)
@@ -195,7 +196,7 @@ async def backlog_is_bounded(bench: Bench) -> Verdict:
 async def _warm_up(bench: Bench) -> None:
     """Let the server do once what it will do: the first time takes memory for good."""
     texts = [step.text for step in ENDLESS.steps[1:101] if isinstance(step, Token)]
-    await bench.ask(Script.answer(*texts), server=bench.shaped(SMALL))
+    await bench.ask(Script.answer(*texts), server=bench.shaped(PATIENT))
 
 
 def _unbounded(entry: Entry | None, grown_bytes: int) -> str | None:
