@@ -200,7 +200,7 @@ def _status(row: Row, status: str) -> Complaint | None:
 
 
 CROWD = 20
-# Nothing else ends a stream or gives a row up: a hundred inserts take 2 s, or 8 when it is busy.
+# Nothing else ends a stream or gives a row up: a hundred inserts took more than 5 s beside load.
 PATIENT = (("SEND_TIMEOUT_S", "30"), ("UPSTREAM_IDLE_S", "30"), ("WRITE_S", "30"))
 STOP_S = 2
 STOP = Shape(sndbuf_bytes=SMALL_BYTES, stop_s=STOP_S, env=(*PATIENT, ("MAX_STREAMS", "200")))
