@@ -20,7 +20,7 @@ except ModuleNotFoundError as exc:
 
 from typing import Annotated
 
-from stages.lab import cli
+from stages.lab.cli import console
 
 app = typer.Typer(
     add_completion=False,
@@ -44,9 +44,9 @@ JsonTo = Annotated[str | None, typer.Option("--json", metavar="FILE", help=JSON)
 def stages(context: typer.Context) -> None:
     """List the stages, and what each one fixes."""
     if context.invoked_subcommand is None:
-        from stages.lab import cli_list
+        from stages.lab.cli import listing
 
-        cli_list.stages()
+        listing.stages()
 
 
 @app.command()
@@ -61,9 +61,9 @@ def tour(
     ] = None,
 ) -> None:
     """Run every probe on every stage, then show the staircase."""
-    from stages.lab import cli_tour
+    from stages.lab.cli import tour
 
-    raise typer.Exit(cli_tour.tour(names or [], json_to=json_to, picture_to=picture_to))
+    raise typer.Exit(tour.tour(names or [], json_to=json_to, picture_to=picture_to))
 
 
 @app.command()
@@ -82,9 +82,9 @@ def run(
     ] = False,
 ) -> None:
     """Serve a stage on the scripted upstream, and print a curl line to try."""
-    from stages.lab import cli_serve
+    from stages.lab.cli import run
 
-    raise typer.Exit(cli_serve.run(name, host=host, port=port, real=real))
+    raise typer.Exit(run.run(name, host=host, port=port, real=real))
 
 
 @app.command()
@@ -103,9 +103,9 @@ def probe(
     ] = False,
 ) -> None:
     """Probe one stage, or a file of yours, and show the evidence."""
-    from stages.lab import cli_probe
+    from stages.lab.cli import probe
 
-    code = cli_probe.probe(name, probes or [], json_to=json_to, dialect=dialect, every=every)
+    code = probe.probe(name, probes or [], json_to=json_to, dialect=dialect, every=every)
     raise typer.Exit(code)
 
 
@@ -115,9 +115,9 @@ def diff(
     new: Annotated[str | None, typer.Argument(metavar="NEW", help="The same.")] = None,
 ) -> None:
     """Show the fix between two stages, in colour on a terminal."""
-    from stages.lab import cli_list
+    from stages.lab.cli import listing
 
-    cli_list.diff(old, new)
+    listing.diff(old, new)
 
 
 @app.command()
@@ -129,9 +129,9 @@ def exercise(
     ] = False,
 ) -> None:
     """Put the previous stage into work/, with the task above it, for you to build."""
-    from stages.lab import cli_exercise
+    from stages.lab.cli import exercise
 
-    raise typer.Exit(cli_exercise.exercise(number, overwrite=overwrite))
+    raise typer.Exit(exercise.exercise(number, overwrite=overwrite))
 
 
 @app.command()
@@ -142,9 +142,9 @@ def check(
     ] = None,
 ) -> None:
     """Check the stage that you build in work/ by the probes up to it."""
-    from stages.lab import cli_exercise
+    from stages.lab.cli import exercise
 
-    raise typer.Exit(cli_exercise.check(number, probes or []))
+    raise typer.Exit(exercise.check(number, probes or []))
 
 
 @app.command()
@@ -154,9 +154,9 @@ def progress(
     ] = False,
 ) -> None:
     """Show which exercises are right, and which one is next."""
-    from stages.lab import cli_exercise
+    from stages.lab.cli import exercise
 
-    raise typer.Exit(cli_exercise.show_progress(reset=reset))
+    raise typer.Exit(exercise.show_progress(reset=reset))
 
 
 @app.command()
@@ -168,37 +168,37 @@ def upstream(
     host: Host = "127.0.0.1",
 ) -> None:
     """Run the scripted upstream alone."""
-    from stages.lab import cli_serve
+    from stages.lab.cli import run
 
-    raise typer.Exit(cli_serve.upstream(host=host, port=port))
+    raise typer.Exit(run.upstream(host=host, port=port))
 
 
 @app.command()
 def doctor() -> None:
     """Say whether this machine is ready for the workshop, and what is missing."""
-    from stages.lab import cli_doctor
+    from stages.lab.cli import doctor
 
-    raise typer.Exit(cli_doctor.doctor())
+    raise typer.Exit(doctor.doctor())
 
 
 def main() -> None:
     """Run the command line. An error that a person can mend is told without a traceback."""
     for stream in (sys.stdout, sys.stderr):
-        cli.tolerate(stream)
+        console.tolerate(stream)
     try:
-        app(prog_name=cli.PYTHON)
+        app(prog_name=console.PYTHON)
     except ModuleNotFoundError as exc:
-        told = cli.missing_package(exc)
+        told = console.missing_package(exc)
         if told is None:
             raise
-        cli.fail(told)
-        sys.exit(cli.DISAGREES)
+        console.fail(told)
+        sys.exit(console.DISAGREES)
     except Exception as exc:
-        explained = cli.explain(exc)
+        explained = console.explain(exc)
         if explained is None:
             raise
         code, told = explained
-        cli.fail(told)
+        console.fail(told)
         sys.exit(code)
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.helpers.places import ROOT
+
 SUITE = """
 import pytest
 
@@ -47,6 +48,7 @@ def run(suite: Path, *words: str) -> subprocess.CompletedProcess[str]:
             **os.environ,
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "PYTEST_PLUGINS": "pytest_timeout",
+            "PYTEST_ADDOPTS": "",  # of whoever runs this
         },
     )
 

@@ -11,15 +11,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from main_helpers import ROOT, Command, alive, descendants, gone, in_process, on_terminal, started
 
 from stages import catalog
 from stages.__main__ import main
-from stages.lab import cli_list, diffs, lanes, matrix, probes
-from stages.lab.matrix import Cell, OnCell, ProbeBroken
-from stages.lab.process import ProcessError
-from stages.lab.targets import Target
-from stages.lab.verdict import Verdict
+from stages.lab import diffs, probes
+from stages.lab.bench.verdict import Verdict
+from stages.lab.cli import listing
+from stages.lab.matrix import cells, lanes
+from stages.lab.matrix.cells import Cell, OnCell, ProbeBroken
+from stages.lab.processes.process import ProcessError
+from stages.lab.processes.targets import Target
+from tests.helpers.commands import (
+    Command,
+    alive,
+    descendants,
+    gone,
+    in_process,
+    on_terminal,
+    started,
+)
+from tests.helpers.places import ROOT
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-7][0-9;]*m")
 PROBES = [probe.name for probe in probes.all_probes()]
@@ -90,7 +101,7 @@ def test_the_list_fits_a_narrow_terminal() -> None:
 
 def test_the_list_is_quick_because_nothing_heavy_is_imported() -> None:
     heavy = "{'asyncio', 'fastapi', 'httpx', 'matplotlib', 'openai', 'uvicorn'}"
-    code = f"import sys, stages.__main__, stages.lab.cli_list; print({heavy} & {{*sys.modules}})"
+    code = f"import sys, stages.__main__, stages.lab.cli.listing; print({heavy} & {{*sys.modules}})"
 
     ran = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, check=True, text=True, cwd=ROOT
@@ -175,7 +186,7 @@ def test_a_package_that_a_command_misses_is_told_too(
     def missing() -> None:
         raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
-    monkeypatch.setattr(cli_list, "stages", missing)
+    monkeypatch.setattr(listing, "stages", missing)
 
     ended = command()
 
@@ -189,7 +200,7 @@ def test_a_module_of_ours_that_is_missing_keeps_its_traceback(
     def missing() -> None:
         raise ModuleNotFoundError("No module named 'stages.x'", name="stages.x")
 
-    monkeypatch.setattr(cli_list, "stages", missing)
+    monkeypatch.setattr(listing, "stages", missing)
     monkeypatch.setattr(sys, "argv", ["stages"])
 
     with pytest.raises(ModuleNotFoundError):
@@ -297,7 +308,7 @@ class Lab:
 def lab(monkeypatch: pytest.MonkeyPatch) -> Lab:
     lab = Lab()
     monkeypatch.setattr(lanes, "tour", lab.tour)
-    monkeypatch.setattr(matrix, "probe", lab.probe)
+    monkeypatch.setattr(cells, "probe", lab.probe)
     return lab
 
 
@@ -578,7 +589,7 @@ def named_s02(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     def some(up_to: int | None = None) -> list[probes.Probe]:
         return every[:2] if up_to == 2 else every
 
-    monkeypatch.setattr("stages.lab.cli_probe.all_probes", some)
+    monkeypatch.setattr("stages.lab.cli.probe.all_probes", some)
     (tmp_path / "s02_mine.py").touch()
     return str(tmp_path / "s02_mine.py")
 

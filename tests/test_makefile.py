@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.helpers.places import ROOT
+
 WANTED = "-c constraints.txt -e .[dev,postgres]"
 DEADLINE_S = 30.0  # for what takes a second on a machine that does nothing else
 

@@ -14,14 +14,14 @@ import pytest
 
 from stages import catalog
 from stages.lab import diffs, show
-from stages.lab.clients import Client
-from stages.lab.matrix import Cell
+from stages.lab.bench.verdict import Verdict
+from stages.lab.clients.client import Client
+from stages.lab.matrix.cells import Cell
 from stages.lab.probes import all_probes
-from stages.lab.process import Process
-from stages.lab.serve import API_KEY, upstream
-from stages.lab.verdict import Verdict
+from stages.lab.processes.process import Process
+from stages.lab.processes.serve import API_KEY, upstream
+from tests.helpers.places import ROOT
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 CODE = [line.strip() for line in README.splitlines() if line.startswith("    ")]
 START_S = 30.0  # what a server may take to start on a cold disk

@@ -3,6 +3,9 @@
 import ast
 import json
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +13,8 @@ import pytest
 
 from stages import catalog
 from stages.lab import diffs
+from tests.helpers.places import ROOT
 
-ROOT = Path(__file__).parent.parent
 STAGE_FILES = {stage.stem: ROOT / "stages" / f"{stage.stem}.py" for stage in catalog.STAGES}
 TURN_FILES = {
     turn.stem: ROOT / "stages" / "wrong_turns" / f"{turn.stem}.py" for turn in catalog.WRONG_TURNS
@@ -82,6 +85,57 @@ def test_the_lab_knows_the_stages_only_through_the_catalogue(path: Path) -> None
     assert foreign == []
 
 
+def test_a_room_of_the_lab_imports_nothing_of_the_rooms_above_it() -> None:
+    linted = lint(ROOT)
+
+    assert linted.returncode == 0, linted.stdout
+
+
+@pytest.mark.parametrize(
+    ("room", "line", "told"),
+    [
+        ("clients", "from stages.lab.bench import bench", ("clients", "bench", "clients.new -> ")),
+        ("show", "import stages.lab.checks", ("show", "checks", "show.new -> ")),  # neighbours
+        ("text", "from stages.lab.cli import console", ("text", "cli", "text -> ")),
+    ],
+)
+def test_an_import_of_a_room_above_is_named_with_the_reason(
+    tmp_path: Path, room: str, line: str, told: tuple[str, str, str]
+) -> None:
+    shutil.copytree(ROOT / "stages", tmp_path / "stages")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    new = tmp_path / "stages" / "lab" / (f"{room}.py" if room == "text" else f"{room}/new.py")
+    with new.open("a") as file:
+        file.write(f"\n{line}\n")
+
+    linted = " ".join(lint(tmp_path).stdout.split())
+
+    importer, imported, chain = told
+    assert "A room imports what is below it, so that it can be read and started without" in linted
+    assert f"stages.lab.{importer} is not allowed to import stages.lab.{imported}" in linted
+    assert f"- stages.lab.{chain}stages.lab.{imported}" in linted
+
+
+def test_a_room_that_nobody_has_given_a_floor_is_named(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "stages", tmp_path / "stages")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "stages" / "lab" / "cupboard.py").touch()
+
+    assert "stages.lab.cupboard" in lint(tmp_path).stdout
+
+
+def lint(checkout: Path) -> subprocess.CompletedProcess[str]:
+    """Hold a checkout to the order of the rooms, which pyproject.toml has."""
+    code = "from importlinter import cli; cli.lint_imports_command()"
+    return subprocess.run(
+        [sys.executable, "-c", code, "--no-cache", "--no-logo"],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_imports_nothing_of_ours_but_the_lab(path: Path) -> None:
     foreign = [
@@ -144,7 +198,7 @@ def docstring(path: Path) -> str:
 def test_one_stem_names_the_stage_its_notebook_and_its_tests(stage: catalog.Stage) -> None:
     assert re.fullmatch(rf"s{stage.number:02}_[a-z_]+", stage.stem)
     assert (ROOT / "notebooks" / f"{stage.stem}.ipynb").is_file()
-    assert (ROOT / "tests" / f"test_{stage.stem}.py").is_file()
+    assert (ROOT / "tests" / "stages" / f"test_{stage.stem}.py").is_file()
 
 
 @pytest.mark.parametrize("turn", catalog.WRONG_TURNS, ids=lambda turn: turn.stem)

@@ -7,23 +7,36 @@ upstream and the servers run as `python -m stages.lab.…`, and would import all
 import importlib
 from typing import Any
 
+# A module of the lab, and the names in it.
 _FACE = {
-    "Answer": "bench",
-    "Bench": "bench",
-    "Cell": "matrix",
-    "Client": "clients",
-    "Script": "script",
-    "Verdict": "verdict",
-    "ask": "bench",
-    "ask_and_leave": "leaving",
-    "probe": "matrix",
-    "tour": "lanes",
+    "bench.bench": "Answer Bench ask",
+    "bench.leaving": "ask_and_leave has_read leave",
+    "bench.scrape": "metrics_page scrape",
+    "bench.verdict": "Verdict",
+    "clients.client": "Client",
+    "doctor.examine": "examine",
+    "experiments.buffers": "where_bytes_sit",
+    "experiments.series": "quantile",
+    "matrix.cells": "Cell probe",
+    "matrix.lanes": "tour",
+    "processes.serve": "Shape",
+    "upstream.script": "Script Cut Done Empty Finish Firehose InBandError Pause Raw Refusal Role "
+    "Token ToolCall Usage",
 }
+_MODULES = {  # what a notebook uses as `load.observe(…)`
+    "accounts": "bench.accounts",
+    "load": "experiments.load",
+    "transports": "experiments.transports",
+    "writes": "experiments.writes",
+}
+_PLACES = {name: place for place, names in _FACE.items() for name in names.split()}
 
-__all__ = list(_FACE)
+__all__ = [*_PLACES, *_MODULES]  # noqa: PLE0604  # ruff takes what it cannot work out for no name
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _FACE:
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{_MODULES[name]}")
+    if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_FACE[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)

@@ -16,7 +16,7 @@ from difflib import SequenceMatcher
 from pathlib import Path
 
 from stages import catalog
-from stages.lab import targets
+from stages.lab.processes import targets
 
 CONTEXT_LINES = 3
 CHECKOUT = Path(catalog.__file__).resolve().parent.parent

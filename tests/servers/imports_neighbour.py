@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from neighbour import WORD
+from neighbour import WORD  # type: ignore[import-not-found]  # found as uvicorn finds it
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse

@@ -7,8 +7,8 @@ their names. `all_exercises` finds them in the order of its `EXERCISES`.
 import importlib
 
 from stages import catalog
-from stages.lab.build import Build
-from stages.lab.exercise import Short
+from stages.lab.exercises.build import Build
+from stages.lab.exercises.exercise import Short
 
 
 def all_exercises() -> list[Short | Build]:

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from stages import catalog
-from stages.lab.bench import Bench
-from stages.lab.verdict import Verdict
+from stages.lab.bench.bench import Bench
+from stages.lab.bench.verdict import Verdict
 
 Measure = Callable[[Bench], Awaitable[Verdict]]
 

@@ -3,11 +3,13 @@
 import json
 from itertools import pairwise
 
-from stages.lab.bench import ANSWER_S, Answer, Bench
-from stages.lab.cases import try_all
-from stages.lab.dialects import in_words
-from stages.lab.refusals import not_status, refused, status_timeline
-from stages.lab.script import (
+from stages.lab.bench.bench import ANSWER_S, Answer, Bench
+from stages.lab.bench.cases import try_all
+from stages.lab.bench.refusals import not_status, refused, status_timeline
+from stages.lab.bench.verdict import Complaint, Outcomes, Verdict, judge
+from stages.lab.clients.dialects import in_words
+from stages.lab.clients.sse import Comment
+from stages.lab.upstream.script import (
     Cut,
     Done,
     Empty,
@@ -21,8 +23,6 @@ from stages.lab.script import (
     Token,
     Usage,
 )
-from stages.lab.sse import Comment
-from stages.lab.verdict import Complaint, Outcomes, Verdict, judge
 
 SENTINEL = "hunter2-9b1f"  # stands for a key, a path, a customer's name
 

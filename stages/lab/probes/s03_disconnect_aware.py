@@ -4,8 +4,8 @@ import re
 import time
 from typing import Literal
 
-from stages.lab.bench import SMALL_BYTES, Answer, Bench
-from stages.lab.leaving import (
+from stages.lab.bench.bench import SMALL_BYTES, Answer, Bench
+from stages.lab.bench.leaving import (
     COME_S,
     WATCH_S,
     Moment,
@@ -15,10 +15,10 @@ from stages.lab.leaving import (
     upstream_is_asked,
     watch,
 )
-from stages.lab.script import Cut, Pause, Role, Script, Token
-from stages.lab.serve import PLAIN, Shape
-from stages.lab.stalling import stalled
-from stages.lab.verdict import Complaint, Verdict, judge
+from stages.lab.bench.stalling import stalled
+from stages.lab.bench.verdict import Complaint, Verdict, judge
+from stages.lab.processes.serve import PLAIN, Shape
+from stages.lab.upstream.script import Cut, Pause, Role, Script, Token
 
 AT_ONCE_S = 0.25  # measured: 1 to 5 ms; the rest is for a busy machine
 LONG_S = 30.0  # how long an upstream goes on that nobody closes: longer than any probe

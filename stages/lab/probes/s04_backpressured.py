@@ -9,14 +9,17 @@ from functools import partial
 
 import psutil
 
-from stages.lab.bench import SHRUNK, SMALL_BYTES, Answer, Bench
-from stages.lab.clients import Client
-from stages.lab.leaving import COME_S, NeverCame, running, until_left, watch
-from stages.lab.ledger import Entry
+from stages.lab.bench.bench import SHRUNK, SMALL_BYTES, Answer, Bench
+from stages.lab.bench.leaving import COME_S, NeverCame, running, until_left, watch
+from stages.lab.bench.refusals import WAITED_S, not_status, refused, status_timeline
+from stages.lab.bench.stalling import STALL_S, stalled, until_closed
+from stages.lab.bench.verdict import Complaint, Verdict, complain, judge
+from stages.lab.clients.client import Client
 from stages.lab.probes.s03_disconnect_aware import AT_ONCE_S, ENDLESS, LONG_S, TALKING
-from stages.lab.process import Process
-from stages.lab.refusals import WAITED_S, not_status, refused, status_timeline
-from stages.lab.script import (
+from stages.lab.processes.process import Process
+from stages.lab.processes.serve import Shape
+from stages.lab.upstream.ledger import Entry
+from stages.lab.upstream.script import (
     Cut,
     Done,
     Finish,
@@ -28,9 +31,6 @@ from stages.lab.script import (
     Script,
     Token,
 )
-from stages.lab.serve import Shape
-from stages.lab.stalling import STALL_S, stalled, until_closed
-from stages.lab.verdict import Complaint, Verdict, complain, judge
 
 SEND_TIMEOUT_S = float(SHRUNK["SEND_TIMEOUT_S"])
 UPSTREAM_IDLE_S = float(SHRUNK["UPSTREAM_IDLE_S"])

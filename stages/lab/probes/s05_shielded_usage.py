@@ -9,20 +9,20 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
-from stages.lab.accounts import Enough, Row, busy, exists, final, is_free, rows
-from stages.lab.bench import SHRUNK, SMALL_BYTES, Answer, Bench
-from stages.lab.clients import Client
-from stages.lab.dialects import read
-from stages.lab.leaving import COME_S, NeverCame, has_read, leave, upstream_is_asked
+from stages.lab.bench.accounts import Enough, Row, busy, exists, final, is_free, rows
+from stages.lab.bench.bench import SHRUNK, SMALL_BYTES, Answer, Bench
+from stages.lab.bench.leaving import COME_S, NeverCame, has_read, leave, upstream_is_asked
+from stages.lab.bench.stalling import until_closed
+from stages.lab.bench.verdict import Complaint, Verdict, complain, judge
+from stages.lab.bench.witness import LOST_S
+from stages.lab.clients.client import Client
+from stages.lab.clients.dialects import read
 from stages.lab.probes.s03_disconnect_aware import ENDLESS, SILENT, TALKING, THINKING
 from stages.lab.probes.s04_backpressured import SMALL, slow_client
-from stages.lab.process import Process, ProcessError
-from stages.lab.script import Cut, Done, Finish, Pause, Refusal, Role, Script, Token, Usage
-from stages.lab.serve import Shape
-from stages.lab.stalling import until_closed
-from stages.lab.verdict import Complaint, Verdict, complain, judge
-from stages.lab.witness import LOST_S
-from stages.lab.work import last_line
+from stages.lab.processes import tracebacks
+from stages.lab.processes.process import Process, ProcessError
+from stages.lab.processes.serve import Shape
+from stages.lab.upstream.script import Cut, Done, Finish, Pause, Refusal, Role, Script, Token, Usage
 
 FINAL_S = 1.0  # measured: 5 ms after the end of the stream; the rest is for a busy machine
 
@@ -376,7 +376,7 @@ async def database_down_costs_no_stream(bench: Bench) -> Verdict:
     try:
         gone = await bench.ask(Script.answer("a", "b"), server=bench.shaped(nowhere))
     except ProcessError as exc:
-        raised, line = last_line(str(exc), Path(bench.target.name))
+        raised, line = tracebacks.last_in(str(exc), Path(bench.target.name))
         finding = f"it cannot be opened: the server does not start: {raised or 'it says nothing'}"
         return Verdict("red", finding, (f"✗ {line}",) if line else ())
     server = bench.shaped(HELD)

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-from stages.lab.accounts import holds, rows
-from stages.lab.bench import Answer, Bench
-from stages.lab.dialects import read
-from stages.lab.leaving import COME_S, NeverCame, has_read, leave, running
+from stages.lab.bench.accounts import holds, rows
+from stages.lab.bench.bench import Answer, Bench
+from stages.lab.bench.leaving import COME_S, NeverCame, has_read, leave, running
+from stages.lab.bench.scrape import NoMetrics, Samples, metrics_page, scrape
+from stages.lab.bench.verdict import Complaint, Late, Verdict, complain, judge
+from stages.lab.clients.dialects import read
 from stages.lab.probes.s03_disconnect_aware import TALKING
-from stages.lab.scrape import NoMetrics, Samples, scrape, text
-from stages.lab.script import (
+from stages.lab.upstream.script import (
     Cut,
     Done,
     Finish,
@@ -25,7 +26,6 @@ from stages.lab.script import (
     Token,
     Usage,
 )
-from stages.lab.verdict import Complaint, Late, Verdict, complain, judge
 
 SETTLED_S = 2.0  # measured: 10 ms after the end of a stream; the rest is for a busy machine
 TOKENS = (Role(), Token("a"), Token("b"), Token("c"))
@@ -244,7 +244,7 @@ async def logs_stay_private(bench: Bench) -> Verdict:
         timelines[name] = Answer(client, told, None).timeline
         outcomes[name] = _told(bench.server.log[read_before:])
     try:
-        page = await text(bench.server)
+        page = await metrics_page(bench.server)
     except NoMetrics:
         page = ""
     outcomes["the whole log"] = _told(bench.server.log[begun:])  # also what came a moment later

@@ -1,0 +1,1 @@
+"""The doctor: is this machine ready for the workshop?"""

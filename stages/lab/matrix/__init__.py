@@ -1,0 +1,1 @@
+"""The matrix: all probes on all servers, beside what the catalogue expects."""

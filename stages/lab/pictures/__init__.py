@@ -1,0 +1,1 @@
+"""Pictures: what was measured, drawn. Nothing here measures."""

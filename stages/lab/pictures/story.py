@@ -1,0 +1,180 @@
+"""The story of one answer: what passed between client, server and upstream, and what was told.
+
+The server under test reports nothing. What passes through it is known from both of its sides: from
+the bytes that the client read, and from the upstream's ledger. All times count from the client's
+request.
+"""
+
+import ast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from stages.lab.bench.bench import Answer
+from stages.lab.clients.sse import Comment
+from stages.lab.upstream.ledger import SENT_KEPT, Entry
+
+Gap = Literal["client", "upstream"]  # the gap between that one and the server
+Kind = Literal["request", "leave", "token", "burst", "ping", "done", "error", "other"]
+Sense = Literal["done", "failure told", "failure not told", "left"]
+
+
+@dataclass(frozen=True)
+class Passing:
+    """Something that passes between two of the three."""
+
+    at_s: float
+    gap: Gap
+    kind: Kind
+    what: str
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the part of the client or the upstream ends; `at_s` is None while it goes on."""
+
+    at_s: float | None
+    words: str
+    bad: bool = False
+
+
+@dataclass(frozen=True)
+class Message:
+    """What the client was told of the end, and what that is worth."""
+
+    words: str
+    worth: str
+    sense: Sense
+
+
+STEPS: dict[str, tuple[Kind, str]] = {
+    "headers": ("other", "headers"),
+    "Role": ("other", "role"),
+    "Empty": ("other", "empty chunk"),
+    "Finish": ("done", "finish"),
+    "Usage": ("other", "usage"),
+    "Done": ("other", "[DONE]"),
+    "ToolCall": ("other", "tool call"),
+    "InBandError": ("error", "error"),
+}
+
+
+def passings(answer: Answer) -> list[Passing]:
+    """Return what passed, in order of time."""
+    found = [*_past_client(answer), *_past_upstream(answer)]
+    return sorted(found, key=lambda passing: passing.at_s)
+
+
+def _past_client(answer: Answer) -> Iterator[Passing]:
+    client, start_s = answer.client, answer.client.sent_s
+    yield Passing(0.0, "client", "request", "request")
+    if client.headers_s is not None and client.status is not None:
+        kind: Kind = "error" if client.status >= 400 else "other"
+        yield Passing(client.headers_s - start_s, "client", kind, f"status {client.status}")
+    said = iter(answer.told.said)
+    for at_s, item in client.items:
+        if isinstance(item, Comment):
+            yield Passing(at_s - start_s, "client", "ping", "ping")
+            continue
+        heard = next(said)
+        kind = "other" if heard.kind == "unreadable" else heard.kind
+        what = repr(heard.value) if heard.kind == "token" else heard.kind
+        yield Passing(at_s - start_s, "client", kind, what)
+    if client.ended == "left" and client.ended_s is not None:
+        yield Passing(client.ended_s - start_s, "client", "leave", "closes")
+
+
+def _past_upstream(answer: Answer) -> Iterator[Passing]:
+    entry, start_s = answer.entry, answer.client.sent_s
+    if entry is None:
+        return
+    yield Passing(entry.received_s - start_s, "upstream", "request", "request")
+    for at_s, step in entry.sent:
+        burst: Kind = "burst" if step.startswith("tokens ") else "token"
+        kind, what = STEPS.get(step, (burst, step))
+        yield Passing(at_s - start_s, "upstream", kind, what)
+    if entry.ended == "refused" and entry.ended_s is not None:
+        yield Passing(entry.ended_s - start_s, "upstream", "error", "refusal")
+    if entry.left_s is not None:
+        yield Passing(entry.left_s - start_s, "upstream", "leave", "closes")
+
+
+def client_end(answer: Answer) -> Ending:
+    """Return how the answer ended for the client."""
+    client = answer.client
+    if client.ended is None or client.ended_s is None:
+        return Ending(None, "still reads")
+    words = {
+        "clean": "end of the answer",
+        "cut": "connection cut",
+        "reset": "connection reset",
+        "malformed": "not HTTP any more",
+        "left": "leaves",
+    }[client.ended]
+    bad = client.ended not in ("clean", "left")
+    return Ending(client.ended_s - client.sent_s, words, bad)
+
+
+def upstream_end(answer: Answer) -> Ending:
+    """Return how the upstream's answer ended."""
+    entry, start_s = answer.entry, answer.client.sent_s
+    if entry is None:
+        return Ending(None, "is never asked")
+    if entry.left_s is not None:
+        return Ending(entry.left_s - start_s, "closed by the server")
+    if entry.ended_s is None:
+        return Ending(None, "still open")
+    at_s = entry.ended_s - start_s
+    if _is_whole(entry):
+        return Ending(at_s, "end of the answer")
+    if "InBandError" in (step for _, step in entry.sent):
+        return Ending(at_s, "ends in an error", bad=True)
+    words = {"cut": "breaks off", "refused": "refuses", "complete": "ends without a finish"}
+    return Ending(at_s, words[str(entry.ended)], bad=True)
+
+
+def _is_whole(entry: Entry) -> bool:
+    """Return whether the upstream's answer is complete; a ledger that is full cannot tell."""
+    finished = "Finish" in (step for _, step in entry.sent) or len(entry.sent) >= SENT_KEPT
+    return entry.ended == "complete" and finished
+
+
+def sent_text(answer: Answer) -> str | None:
+    """Return the text of all tokens that the upstream sent; None where the ledger has not all."""
+    if answer.entry is None:
+        return ""
+    texts = [ast.literal_eval(what) for _, what in answer.entry.sent if what[0] in "'\""]
+    return "".join(texts) if len(texts) == answer.entry.tokens else None
+
+
+def message(answer: Answer) -> Message:
+    """Return what the client was told of the end, and whether it can rely on that."""
+    client, ends = answer.client, [said.kind for said in answer.told.ends]
+    if not ends and client.ended in ("left", None):
+        worth = "it left first" if client.ended else "it still reads"
+        return Message("told: nothing", worth, "left")
+    if not ends and client.status is not None and client.status >= 400:
+        return Message(f"told: status {client.status}", "the failure is told", "failure told")
+    complaint = _complaint(answer, ends)
+    words = f"told: {', '.join(ends) or 'nothing'}"
+    if complaint is not None:
+        return Message(words, complaint, "failure not told")
+    if ends == ["error"]:
+        return Message(words, "the failure is told", "failure told")
+    return Message(words, "which is true", "done")
+
+
+def _complaint(answer: Answer, ends: Sequence[str]) -> str | None:
+    """Return why the client cannot rely on what it was told, None when it can."""
+    then = client_end(answer)
+    if not ends:
+        return "only that it is over" if answer.client.ended == "clean" else then.words
+    if len(ends) > 1:
+        return "only one may come"
+    if then.bad:
+        return f"then {then.words}"
+    if ends == ["done"] and upstream_end(answer).bad:
+        return "which is not true"
+    if ends == ["done"] and sent_text(answer) not in (None, answer.told.text):
+        return "but the text is damaged"
+    return None
