@@ -149,7 +149,7 @@ def imported(target: Target) -> ASGIApp:
         raise CommandError(str(exc)) from exc
     except Exception as exc:
         trace = traceback.TracebackException.from_exception(exc)
-        ours = (str(Path(__file__).parent), "<frozen importlib")
+        ours = (str(Path(__file__).parents[1]), "<frozen importlib")
         last = max(i for i, frame in enumerate(trace.stack) if frame.filename.startswith(ours))
         del trace.stack[: last + 1]  # the machinery that imports
         raise CommandError(

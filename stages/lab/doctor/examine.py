@@ -19,7 +19,7 @@ from stages.lab.doctor import model as model
 from stages.lab.doctor import packages as packages
 from stages.lab.doctor.findings import Finding
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 RUN_PORT = 8000
 QUICK_S = 15  # a server starts in 2 s, and a workshop waits for it fifty times
 
