@@ -398,7 +398,7 @@ def test_an_interrupt_while_it_ends_kills_it_at_once() -> None:
 
 HOLDS = """
 import os, signal, sys
-from stages.lab.serve import serve
+from stages.lab.processes.serve import serve
 with serve(sys.argv[1], "http://127.0.0.1:9") as server:
     os.write(int(sys.argv[2]), f"{server.pid} {server.port}\\n".encode())
     signal.pause()

@@ -261,7 +261,7 @@ def noted(self, name):
     asked.add(name)
     return get(self, name)
 os._Environ.__getitem__ = noted
-from stages.lab import preload
+from stages.lab.processes import preload
 preload.load()
 print(*sorted(asked), sep="\\n")
 """
@@ -291,11 +291,13 @@ def test_every_variable_that_an_import_reads_is_named() -> None:
 
 def test_what_is_imported_starts_no_thread_opens_nothing_and_is_no_target() -> None:
     look = (
-        "import os, sys; from stages.lab import preload; before = os.listdir('/proc/self/fd')\n"
+        "import os, sys\n"
+        "from stages.lab.processes import preload\n"
+        "before = os.listdir('/proc/self/fd')\n"
         "preload.load()\n"
         "print(os.listdir('/proc/self/task') == [str(os.getpid())])\n"
         "print(os.listdir('/proc/self/fd') == before)\n"
-        "print(*(name for name in sys.modules if name.startswith('stages')))"
+        "print(*(name for name in sys.modules if name.startswith(('stages', 'solutions'))))"
     )
 
     alone, nothing_open, names = in_fresh_process(look)
@@ -304,7 +306,7 @@ def test_what_is_imported_starts_no_thread_opens_nothing_and_is_no_target() -> N
     modules = names.split()
     assert (alone, nothing_open) == ("True", "True")
     assert [each for each in modules if each in {f"stages.{stem}" for stem in stems}] == []
-    assert [each for each in modules if "wrong_turns" in each or "solutions" in each] == []
+    assert [each for each in modules if each.startswith(("stages.wrong_turns", "solutions"))] == []
 
 
 def test_every_library_that_is_named_is_there() -> None:
@@ -318,7 +320,7 @@ def test_every_library_that_is_named_is_there() -> None:
 
 HOLDS = """
 import sys, signal
-from stages.lab.serve import serve, upstream
+from stages.lab.processes.serve import serve, upstream
 with upstream() as first, serve(sys.argv[1], first.url) as server:
     print(first.pid, server.pid, server.plain_because, server.log.split()[1], flush=True)
     signal.pause()
