@@ -20,6 +20,7 @@ from stages.__main__ import main
 from tests.helpers.places import ROOT
 
 SOON_S = 30.0  # a command does in 2 s what is waited for here; the rest is for a busy machine
+COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-7][0-9;]*m")
 
 
 @dataclass(frozen=True)

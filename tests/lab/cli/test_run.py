@@ -24,15 +24,9 @@ from tests.helpers.commands import (
     alive,
     descendants,
     gone,
-    in_process,
     refuses,
     started,
 )
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    return in_process(capsys, monkeypatch)
 
 
 def url_in(running: Running) -> str:
