@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
@@ -14,6 +13,7 @@ from stages.lab.clients.client import Client
 from stages.lab.processes.census import census
 from stages.lab.processes.serve import Shape
 from stages.lab.upstream.script import Finish, Firehose, Pause, Role, Script, Token
+from tests.helpers.until import until
 
 COME_S = 10.0
 SMALL = Shape(sndbuf_bytes=SMALL_BYTES, env=(("MAX_STREAMS", "1000"),))
@@ -26,13 +26,13 @@ def bench() -> Iterator[Bench]:
 
 
 def outcomes(bench: Bench, shape: Shape, count: int) -> list[str]:
-    """Return the outcomes in the log of a server, once there are so many, or it is late."""
-    deadline_s = time.monotonic() + COME_S
-    while True:
-        found = re.findall(r"outcome=(\w+)", bench.shaped(shape).log)
-        if len(found) >= count or time.monotonic() > deadline_s:
-            return found
-        asyncio.run(asyncio.sleep(0.01))  # a look at a file: nothing tells us when it grows
+    """Return the outcomes in the log of a server, once there are so many."""
+    return until(
+        lambda: re.findall(r"outcome=(\w+)", bench.shaped(shape).log),
+        lambda found: len(found) >= count,
+        f"log with {count} outcomes",
+        deadline_s=COME_S,
+    )
 
 
 def tokens(client: Client) -> list[dict[str, object]]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -16,6 +15,7 @@ from stages.lab.doctor.model import DEFAULT_MODEL
 from stages.lab.processes.serve import Shape
 from stages.lab.upstream.script import Cut, Done, Finish, Pause, Role, Script, Token, Usage
 from tests.helpers.postgres import postgres
+from tests.helpers.until import until
 
 COME_S = 20.0
 STORM = 100
@@ -48,13 +48,16 @@ async def ask(url: str, query: str) -> list[tuple[Any, ...]]:
 
 
 async def statuses(url: str, count: int) -> list[str]:
-    """Return the statuses of all rows once so many are final, or it is late."""
-    deadline_s = time.monotonic() + COME_S
-    while True:
-        rows = await ask(url, "SELECT status, ended_at IS NOT NULL FROM usage")
-        if sum(final for _, final in rows) >= count or time.monotonic() > deadline_s:
-            return [status if final else f"{status}, not final" for status, final in rows]
-        await asyncio.sleep(0.02)  # a look at a table: nothing tells us when it changes
+    """Return the statuses of all rows once so many are final, while the loop goes on."""
+    query = "SELECT status, ended_at IS NOT NULL FROM usage"
+    rows = await asyncio.to_thread(
+        until,
+        lambda: asyncio.run(ask(url, query)),
+        lambda rows: sum(final for _, final in rows) >= count,
+        f"table with {count} final rows",
+        deadline_s=COME_S,
+    )
+    return [status if final else f"{status}, not final" for status, final in rows]
 
 
 async def storm(bench: Bench, shape: Shape) -> None:

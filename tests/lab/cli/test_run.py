@@ -18,7 +18,6 @@ from stages.lab.cli.console import UsageError
 from stages.lab.clients.client import Client
 from stages.lab.processes import serve
 from tests.helpers.commands import (
-    SOON_S,
     Command,
     Running,
     alive,
@@ -27,6 +26,7 @@ from tests.helpers.commands import (
     refuses,
     started,
 )
+from tests.helpers.until import SOON_S
 
 
 def url_in(running: Running) -> str:

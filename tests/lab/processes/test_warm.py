@@ -29,8 +29,9 @@ from stages.lab.processes.process import Process
 from stages.lab.processes.serve import ENGINES, Shape, serve, upstream
 from stages.lab.processes.start import start
 from stages.lab.processes.targets import find
-from tests.helpers.commands import alive, gone, until, warm_parents
+from tests.helpers.commands import alive, gone, warm_parents
 from tests.helpers.places import ROOT, SERVERS
+from tests.helpers.until import until
 
 NOWHERE = "http://127.0.0.1:9"  # an upstream that is never asked
 SOON_S = 30.0  # what takes milliseconds; a machine may be busy
@@ -160,7 +161,7 @@ def test_it_ends_as_a_plain_one_does_and_says_the_same(words: tuple[str, ...], c
 @WAYS
 def test_a_signal_ends_it(way: dict[str, str]) -> None:
     with started("reports_itself", "wait", env=way) as (child, out):
-        until(lambda: set(out.seek(0) or out.read()), 1)  # what is printed is there at once
+        until(lambda: out.seek(0) or bytes(out.read()), bool, "word from it")
         child.signal(signal.SIGTERM)
 
         assert child.wait(SOON_S)
@@ -449,7 +450,7 @@ def test_it_keeps_no_descriptor_and_no_child_of_those_that_have_ended() -> None:
         ended(starts_more=True)
 
     assert psutil.Process(parent).children() == []
-    until(lambda: {1} if psutil.Process(parent).num_fds() == before else set(), 1)
+    until(psutil.Process(parent).num_fds, lambda now: now == before, f"return to {before} files")
 
 
 @pytest.mark.slow("a hundred starts")
