@@ -1,16 +1,14 @@
 """The toll is what the machine took from an answer, and nothing that the answer took itself."""
 
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack
 
 import pytest
 
 from stages.lab.exercises.toll import Toll
 from stages.lab.processes.queues import Queues
+from tests.helpers.busy import busy
 
 RESTS_S = 0.5
 
@@ -84,19 +82,9 @@ def test_an_answer_that_computes_takes_the_time_itself_also_where_no_account_is_
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps an account of its queues")
 def test_linux_says_how_long_others_had_the_core_of_a_process_also_when_that_has_ended() -> None:
-    one_core, pids = {min(os.sched_getaffinity(0))}, list[int]()
-    with ExitStack() as stack:
-        toll = stack.enter_context(Toll(lambda: pids))
-        for _ in range(2):
-            process = stack.enter_context(subprocess.Popen([sys.executable, "-c", SPINS]))
-            stack.callback(process.kill)
-            os.sched_setaffinity(process.pid, one_core)
-            pids.append(process.pid)
+    with busy(2) as processes, Toll(lambda: [process.pid for process in processes]) as toll:
         time.sleep(1.0)
-        process.kill()
-        process.wait()
+        processes[-1].kill()
+        processes[-1].wait()
 
         assert toll.taken_s(0.0) > 0.3
-
-
-SPINS = "while True: pass"
