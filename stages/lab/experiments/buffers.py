@@ -19,7 +19,7 @@ from stages.lab.processes.serve import PLAIN, Shape
 from stages.lab.processes.targets import Target
 from stages.lab.upstream.script import Role, Script, Token
 
-TABLE = Path("/proc/net/tcp")
+TABLE = Path("/proc/net/tcp")  # by hand: the connections of psutil are without their queues
 # An upstream that sends nothing is not enough: where its queue holds megabytes, a server can read
 # from them for seconds before Linux lets it send again; and small buffers make TCP itself pause.
 STILL_S = 1.0

@@ -155,7 +155,7 @@ def test_what_never_comes_has_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def queued(*looks: tuple[float, dict[int, float]]) -> Witness:
     """Return a witness that has looked at the queues of processes at these times."""
     made = Witness()
-    made._looks = list(looks)
+    made._looks._looks = list(looks)
     return made
 
 

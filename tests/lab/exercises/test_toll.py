@@ -24,7 +24,7 @@ def looked(*looks: tuple[float, dict[int, float]]) -> Toll:
     """Return a toll that is closed, and has looked at the queues of processes at these times."""
     with Toll() as made:
         pass
-    made._looks = list(looks)
+    made._looks._looks = list(looks)
     return made
 
 
@@ -56,7 +56,7 @@ def test_a_process_that_rests_loses_next_to_nothing() -> None:
 def test_where_no_account_is_kept_it_is_how_late_a_thread_is_woken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stages.lab.exercises.toll.Queues", NoAccount)
+    monkeypatch.setattr("stages.lab.processes.queues.Queues", NoAccount)
     with Toll() as toll:
         pass
     toll._delays = [(1.0, 0.5), (2.0, 0.25), (3.0, 0.25)]
@@ -67,7 +67,7 @@ def test_where_no_account_is_kept_it_is_how_late_a_thread_is_woken(
 def test_an_answer_that_computes_takes_the_time_itself_also_where_no_account_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stages.lab.exercises.toll.Queues", NoAccount)
+    monkeypatch.setattr("stages.lab.processes.queues.Queues", NoAccount)
 
     with Toll() as toll:
         since_s, before_s = time.monotonic(), time.process_time()
