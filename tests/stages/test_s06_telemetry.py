@@ -18,7 +18,7 @@ from stages.lab.bench.scrape import parse
 from stages.lab.clients.client import Client
 from stages.lab.clients.dialects import DIALECTS
 from stages.lab.doctor.model import DEFAULT_MODEL
-from stages.lab.processes.serve import API_KEY, Shape
+from stages.lab.processes.serve import API_KEY, ServerOptions
 from stages.lab.upstream.script import Pause, Refusal, Role, Script, Token
 from tests.helpers.places import ROOT
 from tests.helpers.until import until
@@ -35,9 +35,9 @@ def bench() -> Iterator[Bench]:
         yield bench
 
 
-def lines(bench: Bench, word: str, count: int, shape: Shape | None = None) -> list[str]:
+def lines(bench: Bench, word: str, count: int, options: ServerOptions | None = None) -> list[str]:
     """Return the lines of the log that begin with a word, once there are so many."""
-    server = bench.server if shape is None else bench.shaped(shape)
+    server = bench.server if options is None else bench.shaped(options)
     return until(
         lambda: [line for line in server.log.splitlines() if line.startswith(f"{word} ")],
         lambda found: len(found) >= count,
@@ -64,14 +64,14 @@ def test_a_stream_has_a_line_at_its_start_and_one_at_its_end(bench: Bench) -> No
 
 
 def test_a_long_stream_is_seen_to_be_alive(bench: Bench) -> None:
-    shape = Shape(env=(("PROGRESS_S", "0.1"),))
+    options = ServerOptions(env=(("PROGRESS_S", "0.1"),))
 
     async def run() -> None:
         script = Script((Role(), Token("a"), Pause(0.5)))
-        await bench.ask(script, server=bench.shaped(shape))
+        await bench.ask(script, server=bench.shaped(options))
 
     asyncio.run(run())
-    assert len(lines(bench, "streaming", 2, shape)) >= 2  # measured: 4
+    assert len(lines(bench, "streaming", 2, options)) >= 2  # measured: 4
 
 
 def test_the_log_names_the_kind_of_a_failure_and_not_what_it_says(bench: Bench) -> None:
@@ -97,7 +97,7 @@ def test_an_id_that_is_a_name_is_taken(bench: Bench, given: str) -> None:
 
 
 def test_every_status_has_the_id(bench: Bench) -> None:
-    full = Shape(env=(("MAX_STREAMS", "0"),))
+    full = ServerOptions(env=(("MAX_STREAMS", "0"),))
 
     async def ask() -> list[Client]:
         prompts = [await bench.register(Script(refusal=Refusal(status))) for status in (429, 500)]

@@ -12,7 +12,7 @@ from stages.lab.bench.bench import Bench
 from stages.lab.processes import census as module
 from stages.lab.processes.census import Census, census
 from stages.lab.processes.process import Process, ProcessError
-from stages.lab.processes.serve import Shape, serve
+from stages.lab.processes.serve import ServerOptions, serve
 from stages.lab.upstream.script import Pause, Role, Script, Token
 from tests.helpers.places import SERVERS
 from tests.helpers.until import until
@@ -22,7 +22,7 @@ SOON_S = 10.0  # what takes milliseconds; a machine may be busy
 STREAMS = 10
 OPEN = Script((Role(), Token("a"), Pause(60.0)))
 MUCH = Script((Role(), *(Token("x" * 4000) for _ in range(500))))  # 2 MB
-SMALL = Shape(sndbuf_bytes=4096)  # then what the kernel does not take is soon left over
+SMALL = ServerOptions(sndbuf_bytes=4096)  # then what the kernel does not take is soon left over
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from stages.lab.processes.children import Child
 from stages.lab.processes.forked import EARLY
 from stages.lab.processes.parent import Known
 from stages.lab.processes.process import Process
-from stages.lab.processes.serve import ENGINES, Shape, serve, upstream
+from stages.lab.processes.serve import ENGINES, ServerOptions, serve, upstream
 from stages.lab.processes.start import start
 from stages.lab.processes.targets import find
 from tests.helpers.commands import alive, gone, warm_parents
@@ -481,11 +481,11 @@ def cost_s(process: Process) -> float:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_warm_start_takes_a_third_of_a_plain_one_at_most(engine: str) -> None:
     # Measured: 0.15 s of 1.7 s, a tenth. Both are taken in the same run: a machine may be slow.
-    target, shape = "stages.s06_telemetry", Shape(engine=engine)
-    cost_s(serve(target, NOWHERE, shape))
+    target, options = "stages.s06_telemetry", ServerOptions(engine=engine)
+    cost_s(serve(target, NOWHERE, options))
 
-    warm_s = min(cost_s(serve(target, NOWHERE, shape)) for _ in range(3))
-    plain_s = cost_s(serve(target, NOWHERE, shape, env=PLAIN))
+    warm_s = min(cost_s(serve(target, NOWHERE, options)) for _ in range(3))
+    plain_s = cost_s(serve(target, NOWHERE, options, env=PLAIN))
 
     assert warm_s < plain_s / 3
 
