@@ -13,6 +13,7 @@ import pytest
 
 from stages import catalog
 from stages.lab import diffs
+from stages.lab.doctor.packages import normal, pinned
 from tests.helpers.places import ROOT
 
 STAGE_FILES = {stage.stem: ROOT / "stages" / f"{stage.stem}.py" for stage in catalog.STAGES}
@@ -219,17 +220,8 @@ def test_a_diff_has_the_size_that_was_meant(entry: catalog.Stage | catalog.Wrong
 
 def test_every_dependency_is_pinned() -> None:
     project = (ROOT / "pyproject.toml").read_text()
-    pinned = {
-        normal(line.partition("==")[0])
-        for line in (ROOT / "constraints.txt").read_text().splitlines()
-        if not line.startswith("#")
-    }
 
     named = {normal(name) for name in re.findall(r'^\s+"([A-Za-z0-9_-]+)[^"]*>=', project, re.M)}
 
     assert len(named) > 15  # the pattern has found the list
-    assert named <= pinned
-
-
-def normal(name: str) -> str:
-    return name.strip().lower().replace("_", "-")
+    assert named <= pinned(ROOT).keys()

@@ -19,7 +19,7 @@ _FACE = {
     "experiments.series": "quantile",
     "matrix.cells": "Cell probe",
     "matrix.lanes": "tour",
-    "processes.serve": "Shape",
+    "processes.serve": "ServerOptions",
     "upstream.script": "Script Cut Done Empty Finish Firehose InBandError Pause Raw Refusal Role "
     "Token ToolCall Usage",
 }

@@ -10,16 +10,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import httpx
+import psutil
 import pytest
 
 from stages.__main__ import main
 from tests.helpers.places import ROOT
+from tests.helpers.until import SOON_S, until
 
-SOON_S = 30.0  # a command does in 2 s what is waited for here; the rest is for a busy machine
+COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-7][0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -141,51 +143,41 @@ def _warm(found: dict[int, tuple[int, str]]) -> set[int]:
 
 
 def _below(pid: int) -> dict[int, tuple[int, str]]:
-    """Return the parent and the command line of each process below another."""
-    command = ["ps", "-Ao", "pid=,ppid=,args="]
-    listed = subprocess.run(command, capture_output=True, check=True, text=True).stdout
-    lines = [line.split(None, 2) for line in listed.splitlines()]
-    all_of_them = {int(line[0]): (int(line[1]), line[2]) for line in lines if len(line) == 3}
-    found, parents = dict[int, tuple[int, str]](), {pid}
-    while parents:
-        new = {child: of for child, of in all_of_them.items() if of[0] in parents}
-        parents = new.keys() - found.keys()
-        found |= new
+    """Return the parent and the command line of each process that runs below another."""
+    found = dict[int, tuple[int, str]]()
+    with suppress(psutil.NoSuchProcess):  # it has ended, and nothing is below it any more
+        for child in psutil.Process(pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # ended since, and be it as a zombie
+                found[child.pid] = child.ppid(), " ".join(child.cmdline())
     return found
 
 
 def alive(pids: set[int]) -> set[int]:
     """Return those that still run; a zombie has ended and waits for somebody to notice."""
-    listed = subprocess.run(["ps", "-Ao", "pid=,stat="], capture_output=True, check=True, text=True)
-    states = dict(line.split() for line in listed.stdout.splitlines())
-    return {pid for pid in pids if not states.get(str(pid), "Z").startswith("Z")}
+    return {pid for pid in pids if _runs(pid)}
 
 
-def until(look: Callable[[], set[int]], count: int) -> set[int]:
-    """Return what there is once it is this much; fail at the deadline."""
-    deadline_s = time.monotonic() + SOON_S
-    while len(found := look()) < count:
-        if time.monotonic() > deadline_s:
-            pytest.fail(f"there were {len(found)} and not {count}")
-        select.select([], [], [], 0.02)
-    return found
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def gone(pids: set[int]) -> bool:
-    """Return whether all of these have ended before the deadline."""
-    deadline_s = time.monotonic() + SOON_S
-    while alive(pids) and time.monotonic() < deadline_s:
-        select.select([], [], [], 0.02)
-    return not alive(pids)
+    """Return True once all of these have ended; fail at the deadline with those that run."""
+    return not until(lambda: alive(pids), lambda left: not left, f"end of all of {sorted(pids)}")
 
 
 def refuses(url: str) -> bool:
-    """Return whether nobody listens at a URL, before the deadline."""
-    address = (httpx.URL(url).host, httpx.URL(url).port or 0)
-    deadline_s = time.monotonic() + SOON_S
-    while time.monotonic() < deadline_s:
-        try:
-            socket.create_connection(address, timeout=1).close()
-        except OSError:
-            return True
-    return False
+    """Return True once nobody listens at a URL; fail at the deadline."""
+    address = httpx.URL(url).host, httpx.URL(url).port or 0
+    return not until(lambda: _listens(address), lambda listens: not listens, f"silence at {url}")
+
+
+def _listens(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, timeout=1).close()
+    except OSError:
+        return False
+    return True

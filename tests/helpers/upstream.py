@@ -5,11 +5,11 @@ import json
 import socket
 import struct
 import sys
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
+import psutil
 import pytest
 
 from stages.lab.clients.client import Client
@@ -89,9 +89,8 @@ class Desk:
 
     @property
     def resident_bytes(self) -> int:
-        """The memory that the upstream has now (Linux)."""
-        pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
-        return int(pages) * 4096
+        """The memory of the upstream that is in RAM now."""
+        return psutil.Process(self._process.pid).memory_info().rss
 
 
 def chat(prompt: str, *, stream: bool = True, **more: Any) -> bytes:

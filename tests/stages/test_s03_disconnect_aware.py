@@ -3,21 +3,21 @@
 import asyncio
 import random
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from stages.lab.bench.bench import Bench
-from stages.lab.processes.census import census
+from stages.lab.processes.census import Census, census
 from stages.lab.upstream.ledger import Entry
 from stages.lab.upstream.script import Pause, Refusal, Role, Script, Token
+from tests.helpers.until import until
 
 SEED = 20_261_120  # the same moments in every run
 LEAVES = 200
 AT_ONCE_S = 2.0  # 200 leaves at once keep both cores busy; one alone takes 5 ms
+RECORD = r"outcome=(\w+) events=(\d+) duration_s=([\d.]+)"
 
 
 @pytest.fixture
@@ -26,21 +26,15 @@ def bench() -> Iterator[Bench]:
         yield bench
 
 
-def until(holds: Callable[[], bool]) -> None:
-    """Wait until a condition holds, or a deadline is over; what is asserted then says which."""
-    deadline_s = time.monotonic() + AT_ONCE_S
-    while not holds() and time.monotonic() < deadline_s:
-        asyncio.run(asyncio.sleep(0.01))
-
-
 def records(bench: Bench, count: int = 0) -> list[tuple[str, int, float]]:
     """Return the records in the server's log, once there are so many."""
-    until(lambda: len(found(bench)) >= count)
-    return [(outcome, int(events), float(seconds)) for outcome, events, seconds in found(bench)]
-
-
-def found(bench: Bench) -> list[tuple[str, str, str]]:
-    return re.findall(r"outcome=(\w+) events=(\d+) duration_s=([\d.]+)", bench.server.log)
+    found = until(
+        lambda: re.findall(RECORD, bench.server.log),
+        lambda found: len(found) >= count,
+        f"log with {count} records",
+        deadline_s=AT_ONCE_S,
+    )
+    return [(outcome, int(events), float(seconds)) for outcome, events, seconds in found]
 
 
 async def leave_at_random(bench: Bench, prompt: str, moment: random.Random) -> None:
@@ -54,10 +48,10 @@ async def leave_at_random(bench: Bench, prompt: str, moment: random.Random) -> N
 
 @dataclass(frozen=True)
 class Storm:
-    """Two hundred leaves, and what there was before and after them. No files where no /proc is."""
+    """Two hundred leaves, and what the server held before and after them."""
 
-    files: tuple[int, int]
-    tasks: tuple[int, int]
+    before: Census
+    after: Census
     entries: list[Entry]
     records: list[tuple[str, int, float]]
 
@@ -67,11 +61,16 @@ def storm() -> Iterator[Storm]:
     """One storm for all that it may leave behind."""
     with Bench("s03_disconnect_aware") as bench:
         asyncio.run(bench.ask(Script.answer("warm up")))
-        files, tasks, count = open_files(bench), running_tasks(bench), len(records(bench, 1))
+        before, count = held(bench), len(records(bench, 1))
         entries = asyncio.run(leave_at_any_moment(bench))
         left = records(bench, count + len(entries))[count:]
-        until(lambda: open_files(bench) <= files and running_tasks(bench) <= tasks)
-        yield Storm((files, open_files(bench)), (tasks, running_tasks(bench)), entries, left)
+        after = until(
+            lambda: held(bench),
+            lambda now: now.open_files <= before.open_files and now.tasks <= before.tasks,
+            f"server that holds what it held before, {before},",
+            deadline_s=AT_ONCE_S,
+        )
+        yield Storm(before, after, entries, left)
 
 
 async def leave_at_any_moment(bench: Bench) -> list[Entry]:
@@ -84,25 +83,16 @@ async def leave_at_any_moment(bench: Bench) -> list[Entry]:
     return await bench.entries(prompt, "left", len(entries), AT_ONCE_S)
 
 
-def open_files(bench: Bench) -> int:
-    return len(list(Path(f"/proc/{bench.server.pid}/fd").glob("*")))
+def held(bench: Bench) -> Census:
+    return asyncio.run(census(bench.server))
 
 
-def running_tasks(bench: Bench) -> int:
-    return asyncio.run(census(bench.server)).tasks
-
-
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc, as Linux has it")
 def test_after_two_hundred_leaves_no_socket_is_left(storm: Storm) -> None:
-    before, after = storm.files
-
-    assert 0 < after <= before
+    assert 0 < storm.after.open_files <= storm.before.open_files
 
 
 def test_after_two_hundred_leaves_no_task_is_left(storm: Storm) -> None:
-    before, after = storm.tasks
-
-    assert 0 < after <= before
+    assert 0 < storm.after.tasks <= storm.before.tasks
 
 
 def test_after_two_hundred_leaves_no_upstream_is_open(storm: Storm) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
@@ -12,11 +11,12 @@ import pytest
 from stages.lab.bench.bench import SMALL_BYTES, Bench
 from stages.lab.clients.client import Client
 from stages.lab.processes.census import census
-from stages.lab.processes.serve import Shape
+from stages.lab.processes.serve import ServerOptions
 from stages.lab.upstream.script import Finish, Firehose, Pause, Role, Script, Token
+from tests.helpers.until import until
 
 COME_S = 10.0
-SMALL = Shape(sndbuf_bytes=SMALL_BYTES, env=(("MAX_STREAMS", "1000"),))
+SMALL = ServerOptions(sndbuf_bytes=SMALL_BYTES, env=(("MAX_STREAMS", "1000"),))
 
 
 @pytest.fixture
@@ -25,14 +25,14 @@ def bench() -> Iterator[Bench]:
         yield bench
 
 
-def outcomes(bench: Bench, shape: Shape, count: int) -> list[str]:
-    """Return the outcomes in the log of a server, once there are so many, or it is late."""
-    deadline_s = time.monotonic() + COME_S
-    while True:
-        found = re.findall(r"outcome=(\w+)", bench.shaped(shape).log)
-        if len(found) >= count or time.monotonic() > deadline_s:
-            return found
-        asyncio.run(asyncio.sleep(0.01))  # a look at a file: nothing tells us when it grows
+def outcomes(bench: Bench, options: ServerOptions, count: int) -> list[str]:
+    """Return the outcomes in the log of a server, once there are so many."""
+    return until(
+        lambda: re.findall(r"outcome=(\w+)", bench.shaped(options).log),
+        lambda found: len(found) >= count,
+        f"log with {count} outcomes",
+        deadline_s=COME_S,
+    )
 
 
 def tokens(client: Client) -> list[dict[str, object]]:
@@ -111,7 +111,7 @@ def test_a_stall_leaves_one_line_in_the_log_and_no_traceback(bench: Bench) -> No
 
 
 def test_a_refusal_for_want_of_a_slot_leaves_no_record(bench: Bench) -> None:
-    full = Shape(env=(("MAX_STREAMS", "0"),))
+    full = ServerOptions(env=(("MAX_STREAMS", "0"),))
 
     async def ask() -> int | None:
         prompt = await bench.register(Script.answer("a"))
@@ -124,7 +124,7 @@ def test_a_refusal_for_want_of_a_slot_leaves_no_record(bench: Bench) -> None:
 
 
 def test_a_bad_request_is_told_so_where_no_slot_is_free(bench: Bench) -> None:
-    full = Shape(env=(("MAX_STREAMS", "0"),))
+    full = ServerOptions(env=(("MAX_STREAMS", "0"),))
 
     async def ask() -> int | None:
         async with bench.client_with(b"{}", server=bench.shaped(full)) as client:

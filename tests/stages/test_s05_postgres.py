@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -13,9 +12,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from stages.lab.bench.bench import Bench
 from stages.lab.doctor.model import DEFAULT_MODEL
-from stages.lab.processes.serve import Shape
+from stages.lab.processes.serve import ServerOptions
 from stages.lab.upstream.script import Cut, Done, Finish, Pause, Role, Script, Token, Usage
 from tests.helpers.postgres import postgres
+from tests.helpers.until import until
 
 COME_S = 20.0
 STORM = 100
@@ -32,11 +32,11 @@ def url() -> Iterator[str]:
 
 
 @pytest.fixture
-def shape(url: str) -> Shape:
-    """The shape of a server on that database, with an empty table."""
+def options(url: str) -> ServerOptions:
+    """The options of a server on that database, with an empty table."""
     asyncio.run(ask(url, "DROP TABLE IF EXISTS usage"))
     patient = (("UPSTREAM_IDLE_S", "60"), ("MAX_STREAMS", str(2 * STORM)))
-    return Shape(env=(("DATABASE_URL", url), *patient), stop_s=3)
+    return ServerOptions(env=(("DATABASE_URL", url), *patient), stop_s=3)
 
 
 async def ask(url: str, query: str) -> list[tuple[Any, ...]]:
@@ -48,18 +48,21 @@ async def ask(url: str, query: str) -> list[tuple[Any, ...]]:
 
 
 async def statuses(url: str, count: int) -> list[str]:
-    """Return the statuses of all rows once so many are final, or it is late."""
-    deadline_s = time.monotonic() + COME_S
-    while True:
-        rows = await ask(url, "SELECT status, ended_at IS NOT NULL FROM usage")
-        if sum(final for _, final in rows) >= count or time.monotonic() > deadline_s:
-            return [status if final else f"{status}, not final" for status, final in rows]
-        await asyncio.sleep(0.02)  # a look at a table: nothing tells us when it changes
+    """Return the statuses of all rows once so many are final, while the loop goes on."""
+    query = "SELECT status, ended_at IS NOT NULL FROM usage"
+    rows = await asyncio.to_thread(
+        until,
+        lambda: asyncio.run(ask(url, query)),
+        lambda rows: sum(final for _, final in rows) >= count,
+        f"table with {count} final rows",
+        deadline_s=COME_S,
+    )
+    return [status if final else f"{status}, not final" for status, final in rows]
 
 
-async def storm(bench: Bench, shape: Shape) -> None:
+async def storm(bench: Bench, options: ServerOptions) -> None:
     """Let a hundred clients leave at the same moment."""
-    server = bench.shaped(shape)
+    server = bench.shaped(options)
     prompt = await bench.register(SILENT)
     async with AsyncExitStack() as stack:
         for _ in range(STORM):
@@ -67,10 +70,10 @@ async def storm(bench: Bench, shape: Shape) -> None:
         await bench.entries(prompt, "headers", STORM, COME_S)
 
 
-def test_an_answer_has_one_final_row_with_the_usage(url: str, shape: Shape) -> None:
+def test_an_answer_has_one_final_row_with_the_usage(url: str, options: ServerOptions) -> None:
     async def run() -> list[tuple[Any, ...]]:
         with Bench("s05_shielded_usage") as bench:
-            await bench.ask(ANSWER, server=bench.shaped(shape))
+            await bench.ask(ANSWER, server=bench.shaped(options))
             await statuses(url, 1)
         return await ask(
             url, "SELECT status, source, prompt_tokens, completion_tokens, model FROM usage"
@@ -79,21 +82,21 @@ def test_an_answer_has_one_final_row_with_the_usage(url: str, shape: Shape) -> N
     assert asyncio.run(run()) == [("completed", "provider", 11, 13, DEFAULT_MODEL)]
 
 
-def test_a_row_is_visible_while_the_stream_runs(url: str, shape: Shape) -> None:
+def test_a_row_is_visible_while_the_stream_runs(url: str, options: ServerOptions) -> None:
     async def run() -> list[tuple[Any, ...]]:
         with Bench("s05_shielded_usage") as bench:
             prompt = await bench.register(SILENT)
-            async with bench.client(prompt, server=bench.shaped(shape)):
+            async with bench.client(prompt, server=bench.shaped(options)):
                 await bench.entries(prompt, "headers", 1, COME_S)
                 return await ask(url, "SELECT status, ended_at FROM usage")
 
     assert asyncio.run(run()) == [("streaming", None)]
 
 
-def test_after_a_storm_nothing_is_idle_in_transaction(url: str, shape: Shape) -> None:
+def test_after_a_storm_nothing_is_idle_in_transaction(url: str, options: ServerOptions) -> None:
     async def run() -> list[tuple[Any, ...]]:
         with Bench("s05_shielded_usage") as bench:
-            await storm(bench, shape)
+            await storm(bench, options)
             await statuses(url, STORM)
             return await ask(
                 url,
@@ -106,32 +109,32 @@ def test_after_a_storm_nothing_is_idle_in_transaction(url: str, shape: Shape) ->
     assert 1 <= connections <= 5  # the pool
 
 
-def test_after_a_storm_every_row_is_final(url: str, shape: Shape) -> None:
+def test_after_a_storm_every_row_is_final(url: str, options: ServerOptions) -> None:
     async def run() -> list[str]:
         with Bench("s05_shielded_usage") as bench:
-            await storm(bench, shape)
+            await storm(bench, options)
             return await statuses(url, STORM)
 
     assert asyncio.run(run()) == ["client_closed"] * STORM
 
 
-def test_after_a_storm_the_pool_still_serves(url: str, shape: Shape) -> None:
+def test_after_a_storm_the_pool_still_serves(url: str, options: ServerOptions) -> None:
     async def run() -> list[str]:
         with Bench("s05_shielded_usage") as bench:
-            await storm(bench, shape)
+            await storm(bench, options)
             await statuses(url, STORM)
             cut = Script((Role(), Token("a"), Cut()))
             for _ in range(10):
-                await bench.ask(cut, server=bench.shaped(shape))
+                await bench.ask(cut, server=bench.shaped(options))
             return await statuses(url, STORM + 10)
 
     assert asyncio.run(run()).count("upstream_failed") == 10
 
 
-def test_a_stop_leaves_every_row_final(url: str, shape: Shape) -> None:
+def test_a_stop_leaves_every_row_final(url: str, options: ServerOptions) -> None:
     async def run() -> list[str]:
         with Bench("s05_shielded_usage") as bench:
-            server = bench.shaped(shape)
+            server = bench.shaped(options)
             prompt = await bench.register(SILENT)
             async with AsyncExitStack() as stack:
                 for _ in range(50):

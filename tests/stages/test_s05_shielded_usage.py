@@ -19,7 +19,7 @@ from stages.lab.bench.bench import SMALL_BYTES, Bench
 from stages.lab.clients.client import Client
 from stages.lab.clients.dialects import read
 from stages.lab.processes.process import Process
-from stages.lab.processes.serve import Shape
+from stages.lab.processes.serve import ServerOptions
 from stages.lab.upstream.script import (
     Cut,
     Done,
@@ -129,7 +129,7 @@ def test_of_a_thousand_streams_each_has_one_final_and_true_row(bench: Bench) -> 
     streams = [plan(number, chance) for number in range(STREAMS - AT_ONCE)]
     streams += [STALLED] * AT_ONCE
     chance.shuffle(streams)
-    server = bench.shaped(Shape(sndbuf_bytes=SMALL_BYTES))
+    server = bench.shaped(ServerOptions(sndbuf_bytes=SMALL_BYTES))
 
     async def run() -> list[Row]:
         await play_all(bench, server, streams)
@@ -149,7 +149,7 @@ async def run_fifty(bench: Bench, server: Process, stack: AsyncExitStack) -> Non
 
 
 def test_a_stop_with_fifty_streams_takes_less_than_five_seconds(bench: Bench) -> None:
-    server = bench.shaped(Shape(stop_s=3))
+    server = bench.shaped(ServerOptions(stop_s=3))
 
     async def run() -> float:
         async with AsyncExitStack() as stack:
@@ -168,7 +168,7 @@ def test_a_stop_with_fifty_streams_takes_less_than_five_seconds(bench: Bench) ->
     [1, pytest.param(2, marks=pytest.mark.slow("a second signal to a server that stops"))],
 )
 def test_a_hung_database_does_not_hold_a_stop_for_ten_seconds(bench: Bench, signals: int) -> None:
-    server = bench.shaped(Shape(stop_s=3, env=PATIENT))
+    server = bench.shaped(ServerOptions(stop_s=3, env=PATIENT))
 
     async def run() -> float:
         async with AsyncExitStack() as stack:
@@ -196,7 +196,7 @@ def test_a_hung_database_does_not_hold_a_stop_for_ten_seconds(bench: Bench, sign
 def test_a_database_that_cannot_be_used_is_a_line_in_the_log_at_the_start(
     bench: Bench, url: str, why: str
 ) -> None:
-    server = bench.shaped(Shape(env=(("DATABASE_URL", url),)))
+    server = bench.shaped(ServerOptions(env=(("DATABASE_URL", url),)))
 
     (line,) = [line for line in server.log.splitlines() if "usage is not recorded" in line]
     assert why in line
@@ -206,7 +206,7 @@ def test_a_database_that_cannot_be_used_is_a_line_in_the_log_at_the_start(
 def test_the_table_of_an_earlier_run_is_used_again(bench: Bench) -> None:
     database = bench.database(bench.server)
     asyncio.run(bench.ask(Script.answer("a")))
-    again = bench.shaped(Shape(env=(("DATABASE_URL", f"sqlite+aiosqlite:///{database}"),)))
+    again = bench.shaped(ServerOptions(env=(("DATABASE_URL", f"sqlite+aiosqlite:///{database}"),)))
 
     asyncio.run(bench.ask(Script.answer("b"), server=again))
 
@@ -215,7 +215,7 @@ def test_the_table_of_an_earlier_run_is_used_again(bench: Bench) -> None:
 
 
 def test_a_refusal_for_want_of_a_slot_has_no_row(bench: Bench) -> None:
-    server = bench.shaped(Shape(env=(("MAX_STREAMS", "0"),)))
+    server = bench.shaped(ServerOptions(env=(("MAX_STREAMS", "0"),)))
 
     answer = asyncio.run(bench.ask(Script.answer("a"), server=server))
 
@@ -225,7 +225,7 @@ def test_a_refusal_for_want_of_a_slot_has_no_row(bench: Bench) -> None:
 
 def test_a_slot_comes_back_when_the_row_is_final(bench: Bench) -> None:
     """Else a stop would not wait for the row."""
-    server = bench.shaped(Shape(env=(("MAX_STREAMS", "1"),)))
+    server = bench.shaped(ServerOptions(env=(("MAX_STREAMS", "1"),)))
 
     async def run() -> tuple[int | None, int | None]:
         async with busy(bench.database(server)):
@@ -257,7 +257,7 @@ def test_without_a_limit_of_uvicorn_a_request_that_waits_for_its_headers_holds_a
             return await asyncio.to_thread(server.wait, 8.0)  # with the option: 3.2 s
 
     with Bench("s05_shielded_usage") as bench:
-        ended = asyncio.run(run(bench, bench.shaped(Shape(env=PATIENT))))
+        ended = asyncio.run(run(bench, bench.shaped(ServerOptions(env=PATIENT))))
 
     assert not ended
 
@@ -301,7 +301,7 @@ def test_a_stop_in_the_middle_of_the_last_write_costs_nothing(stem: str) -> None
     """uvicorn's limit is a `task.cancel()`, and no scope of anyio shields from that."""
 
     async def run(bench: Bench) -> Stopped:
-        server = bench.shaped(Shape(stop_s=1, env=PATIENT))
+        server = bench.shaped(ServerOptions(stop_s=1, env=PATIENT))
         prompt = await bench.register(THINKING)
         async with AsyncExitStack() as lock, bench.client(prompt, server=server) as client:
             await bench.entries(prompt, "received", 1, COME_S)
@@ -323,7 +323,7 @@ def test_a_stop_in_the_middle_of_the_first_write_leaves_a_final_row(stem: str) -
     """The row is inserted all the same, and only then the cancellation comes out."""
 
     async def run(bench: Bench) -> Stopped:
-        server = bench.shaped(Shape(stop_s=1, env=(*PATIENT, ("MAX_STREAMS", "1"))))
+        server = bench.shaped(ServerOptions(stop_s=1, env=(*PATIENT, ("MAX_STREAMS", "1"))))
         prompt = await bench.register(THINKING)
         async with AsyncExitStack() as lock:
             await lock.enter_async_context(busy(bench.database(server)))
@@ -400,7 +400,7 @@ def test_at_whatever_moment_a_stream_is_cancelled_its_row_and_its_slot_are_safe(
 
     with Bench(str(SERVERS / "cancels.py")) as bench:
         env = (*PATIENT, ("MAX_STREAMS", str(SLOTS)), ("WRITE_S", "30"))  # no write is given up
-        server = bench.shaped(Shape(stop_s=3, env=env))
+        server = bench.shaped(ServerOptions(stop_s=3, env=env))
         free = asyncio.run(run(bench, server))
         found = rows(bench.database(server))
 

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
@@ -19,13 +18,15 @@ from stages.lab.bench.scrape import parse
 from stages.lab.clients.client import Client
 from stages.lab.clients.dialects import DIALECTS
 from stages.lab.doctor.model import DEFAULT_MODEL
-from stages.lab.processes.serve import API_KEY, Shape
+from stages.lab.processes.serve import API_KEY, ServerOptions
 from stages.lab.upstream.script import Pause, Refusal, Role, Script, Token
 from tests.helpers.places import ROOT
+from tests.helpers.until import until
 
 COME_S = 20.0
 TALKING = Script((Role(), *(Token(f"{i} ", delay_s=0.05) for i in range(600))))
 STAGES = DIALECTS["stages"]
+READY = "Application startup complete."
 
 
 @pytest.fixture
@@ -34,15 +35,15 @@ def bench() -> Iterator[Bench]:
         yield bench
 
 
-def lines(bench: Bench, word: str, count: int, shape: Shape | None = None) -> list[str]:
-    """Return the lines of the log that begin with a word, once there are so many, or it is late."""
-    server = bench.server if shape is None else bench.shaped(shape)
-    deadline_s = time.monotonic() + COME_S
-    while True:
-        found = [line for line in server.log.splitlines() if line.startswith(f"{word} ")]
-        if len(found) >= count or time.monotonic() > deadline_s:
-            return found
-        asyncio.run(asyncio.sleep(0.01))  # a look at a file: nothing tells us when it grows
+def lines(bench: Bench, word: str, count: int, options: ServerOptions | None = None) -> list[str]:
+    """Return the lines of the log that begin with a word, once there are so many."""
+    server = bench.server if options is None else bench.shaped(options)
+    return until(
+        lambda: [line for line in server.log.splitlines() if line.startswith(f"{word} ")],
+        lambda found: len(found) >= count,
+        f"log with {count} lines that begin with {word!r}",
+        deadline_s=COME_S,
+    )
 
 
 async def refused(bench: Bench, given: str) -> Client:
@@ -63,14 +64,14 @@ def test_a_stream_has_a_line_at_its_start_and_one_at_its_end(bench: Bench) -> No
 
 
 def test_a_long_stream_is_seen_to_be_alive(bench: Bench) -> None:
-    shape = Shape(env=(("PROGRESS_S", "0.1"),))
+    options = ServerOptions(env=(("PROGRESS_S", "0.1"),))
 
     async def run() -> None:
         script = Script((Role(), Token("a"), Pause(0.5)))
-        await bench.ask(script, server=bench.shaped(shape))
+        await bench.ask(script, server=bench.shaped(options))
 
     asyncio.run(run())
-    assert len(lines(bench, "streaming", 2, shape)) >= 2  # measured: 4
+    assert len(lines(bench, "streaming", 2, options)) >= 2  # measured: 4
 
 
 def test_the_log_names_the_kind_of_a_failure_and_not_what_it_says(bench: Bench) -> None:
@@ -96,7 +97,7 @@ def test_an_id_that_is_a_name_is_taken(bench: Bench, given: str) -> None:
 
 
 def test_every_status_has_the_id(bench: Bench) -> None:
-    full = Shape(env=(("MAX_STREAMS", "0"),))
+    full = ServerOptions(env=(("MAX_STREAMS", "0"),))
 
     async def ask() -> list[Client]:
         prompts = [await bench.register(Script(refusal=Refusal(status))) for status in (429, 500)]
@@ -185,15 +186,17 @@ def two_workers(upstream_url: str, folder: Path) -> Iterator[str]:
 
 
 def ready(process: "subprocess.Popen[bytes]", log: Path) -> str:
-    deadline_s = time.monotonic() + COME_S
-    while time.monotonic() < deadline_s and process.poll() is None:
-        told = log.read_text()
-        if told.count("Application startup complete.") == 2:
-            found = re.search(r"http://127\.0\.0\.1:\d+", told)
-            assert found is not None, told
-            return found[0]
-        asyncio.run(asyncio.sleep(0.05))  # a look at a file: nothing tells us when it grows
-    pytest.fail(log.read_text())
+    """Return the address of two workers once both are ready; fail with their log."""
+    told = until(
+        log.read_text,
+        lambda told: told.count(READY) == 2 or process.poll() is not None,
+        "pair of workers that are ready",
+        deadline_s=COME_S,
+    )
+    found = re.search(r"http://127\.0\.0\.1:\d+", told)
+    assert process.poll() is None, told
+    assert found is not None, told
+    return found[0]
 
 
 @pytest.mark.slow("a server with two workers")
@@ -226,9 +229,13 @@ def test_two_workers_count_together_who_is_there(bench: Bench, tmp_path: Path) -
                 await stack.enter_async_context(client)
                 await begun(client)
             during = in_flight(url)
-        deadline_s = time.monotonic() + COME_S
-        while (after := in_flight(url)) and time.monotonic() < deadline_s:
-            pass  # each look is a request: nothing tells us when the number changes
+        after = await asyncio.to_thread(
+            until,
+            lambda: in_flight(url),
+            lambda streams: streams == 0,
+            "end of the streams",
+            deadline_s=COME_S,
+        )
         return during, after
 
     with two_workers(bench.upstream.url, tmp_path) as url:

@@ -19,7 +19,7 @@ from stages.lab.clients.client import Client
 from stages.lab.clients.dialects import Dialect, Told, read
 from stages.lab.clients.sse import Comment
 from stages.lab.processes.process import Process, ProcessError
-from stages.lab.processes.serve import PLAIN, Shape, serve, upstream
+from stages.lab.processes.serve import PLAIN, ServerOptions, serve, upstream
 from stages.lab.processes.targets import Target, find
 from stages.lab.upstream.ledger import Entry, Milestone
 from stages.lab.upstream.script import PREFIX, Script
@@ -62,10 +62,10 @@ class Bench:
     To be used once. Everything that it starts ends with it, also when a probe raises. Raises
     ProcessError when the server or the upstream does not start, or does not end.
 
-    Every server of the bench runs on `engine`, whatever its shape says; without one, on that of its
-    shape. Raises ValueError for an engine that there is not. `upstream_sndbuf_bytes` is `SO_SNDBUF`
-    of the upstream's connections; with None, it is as the kernel likes. Whoever judges times enters
-    the `witness`.
+    Every server of the bench runs on `engine`, whatever its options say; without one, on that of
+    its options. Raises ValueError for an engine that there is not. `upstream_sndbuf_bytes` is
+    `SO_SNDBUF` of the upstream's connections; with None, it is as the kernel likes. Whoever judges
+    times enters the `witness`.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Bench:
         self._engine, self._upstream_sndbuf_bytes = engine, upstream_sndbuf_bytes
         self._on_engine(PLAIN)  # an unknown one is refused here, before anything has started
         self._stack = ExitStack()
-        self._servers: dict[tuple[Shape, str], Process] = {}
+        self._servers: dict[tuple[ServerOptions, str], Process] = {}
         self._databases: dict[Process, Path] = {}
         self._nobody: socket.socket | None = None
         self._numbers = itertools.count(1)
@@ -118,22 +118,22 @@ class Bench:
 
     @property
     def servers(self) -> list[Process]:
-        """The server under test in every shape that was asked for."""
+        """The server under test, once for each set of options that was asked for."""
         return list(self._servers.values())
 
-    def shaped(self, shape: Shape, *, upstream_url: str | None = None) -> Process:
-        """Return the server under test in another shape; it is started once and kept.
+    def shaped(self, options: ServerOptions, *, upstream_url: str | None = None) -> Process:
+        """Return the server under test with other options; it is started once and kept.
 
         When it has ended, it is started again: one crash is not the verdict of every probe after.
         """
-        shape = self._on_engine(shape)
-        key = shape, upstream_url or self.upstream.url
+        options = self._on_engine(options)
+        key = options, upstream_url or self.upstream.url
         ended = key in self._servers and self._servers[key].exit_code is not None
         if key not in self._servers or (ended and self._open):
             # A stage that leaks streams does not end by itself, and that is no news at the end.
             database = Path(self._folder) / f"usage-{len(self._databases)}.sqlite3"
             env = {**SHRUNK, "DATABASE_URL": f"sqlite+aiosqlite:///{database}"}
-            server = serve(self.target.app, key[1], shape, env=env, grace_s=END_S, must_end=False)
+            server = serve(self.target.app, key[1], options, env=env, grace_s=END_S, must_end=False)
             self._servers[key] = self._stack.enter_context(server)
             self._databases[server] = database
         return self._servers[key]
@@ -142,8 +142,8 @@ class Bench:
         """Return the SQLite file that a server got for its usage rows."""
         return self._databases[server]
 
-    def _on_engine(self, shape: Shape) -> Shape:
-        return shape if self._engine is None else replace(shape, engine=self._engine)
+    def _on_engine(self, options: ServerOptions) -> ServerOptions:
+        return options if self._engine is None else replace(options, engine=self._engine)
 
     def without_upstream(self) -> Process:
         """Return the server under test with an upstream that refuses every connection."""

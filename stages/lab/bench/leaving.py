@@ -10,7 +10,7 @@ from stages.lab.bench.verdict import Complaint
 from stages.lab.clients.client import Client
 from stages.lab.clients.dialects import read
 from stages.lab.processes.process import Process
-from stages.lab.processes.serve import PLAIN, Shape
+from stages.lab.processes.serve import PLAIN, ServerOptions
 from stages.lab.processes.targets import Target
 from stages.lab.upstream.ledger import Entry
 from stages.lab.upstream.script import Script
@@ -53,14 +53,14 @@ async def leave(
     script: Script,
     moment: Moment,
     how: Literal["fin", "rst"] = "fin",
-    shape: Shape = PLAIN,
+    options: ServerOptions = PLAIN,
 ) -> Answer:
     """Ask with a script and leave at a moment; returns what was seen until WATCH_S after that.
 
     Raises NeverCame when the moment has not come after COME_S, or the answer has ended before.
     """
     prompt = await bench.register(script)
-    async with bench.client(prompt, server=bench.shaped(shape)) as client:
+    async with bench.client(prompt, server=bench.shaped(options)) as client:
         if not await moment(bench, prompt, client) or client.ended is not None:
             told = f"the moment to leave had not come after {COME_S:g} s"
             raise NeverCame(bench.in_time(client, told, COME_S) or told)

@@ -11,13 +11,11 @@ the upstream stood ready to run and did not (`queues`).
 
 import asyncio
 import time
-from bisect import bisect_left, bisect_right
 from collections.abc import Awaitable, Callable, Iterable
-from operator import itemgetter
 from typing import TypeVar
 
 from stages.lab.bench.verdict import Late
-from stages.lab.processes.queues import Queues
+from stages.lab.processes.queues import Looks
 
 T = TypeVar("T")
 
@@ -38,9 +36,8 @@ class Witness:
     """
 
     def __init__(self, processes: Callable[[], Iterable[int]] = tuple) -> None:
-        self._processes, self._queues = processes, Queues()
+        self._looks = Looks(processes)
         self._delays = list[tuple[float, float]]()  # when it was due, and when it woke
-        self._looks = list[tuple[float, dict[int, float]]]()  # when, and how long each had waited
         self._due_s: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -54,10 +51,10 @@ class Witness:
         if self._timer is not None:
             self._timer.cancel()
         self._due_s = self._timer = None
-        self._queues.close()
+        self._looks.close()
 
     def _wait(self) -> None:
-        self._look()
+        self._looks.look()
         self._due_s = time.monotonic() + TICK_S
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._wake)
 
@@ -67,9 +64,6 @@ class Witness:
             self._delays.append((self._due_s, now))
         self._wait()
 
-    def _look(self) -> None:
-        self._looks.append((time.monotonic(), self._queues.look(self._processes())))
-
     def taken_s(self, since_s: float, until_s: float | None = None) -> float:
         """Return how many seconds the machine took in this time, until now at most.
 
@@ -77,21 +71,14 @@ class Witness:
         most, and never more than all of the time.
         """
         if self._due_s is not None:
-            self._look()
+            self._looks.look()
         until_s = time.monotonic() if until_s is None else until_s
         taken_s = self._late_s(since_s, until_s) + self._queued_s(since_s, until_s)
         return min(taken_s, max(0.0, until_s - since_s))
 
     def _queued_s(self, since_s: float, until_s: float) -> float:
         """Return how long the unluckiest process was ready to run, and did not."""
-        first = bisect_right(self._looks, since_s, key=itemgetter(0)) - 1
-        last = bisect_left(self._looks, until_s, key=itemgetter(0))
-        looks = self._looks[max(0, first) : last + 1]
-        if len(looks) < 2:
-            return 0.0
-        before, after = looks[0][1], looks[-1][1]
-        # One that came later has waited since it came.
-        return max((waited - before.get(pid, 0.0) for pid, waited in after.items()), default=0.0)
+        return max(self._looks.waited_s(since_s, until_s).values(), default=0.0)
 
     def _late_s(self, since_s: float, until_s: float) -> float:
         """Return how late the witness was, WAKES times the worst and no more than all of it."""

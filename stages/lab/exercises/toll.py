@@ -10,12 +10,10 @@ A `Witness` would not do: it stands in the event loop, and an answer may hold th
 import os
 import threading
 import time
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
-from operator import itemgetter
 from typing import Self
 
-from stages.lab.processes.queues import Queues
+from stages.lab.processes.queues import Looks
 
 TICK_S = 0.1  # `turns.is_busy` measures our CPU: a look takes 0.05 ms of it
 ON_TIME_S = 0.005  # measured on a quiet machine: up to 1 ms; who computes yields after 5 ms
@@ -30,11 +28,10 @@ class Toll:
     """
 
     def __init__(self, processes: Callable[[], Iterable[int]] = lambda: [os.getpid()]) -> None:
-        self._processes, self._queues = processes, Queues()
-        self._looks = list[tuple[float, dict[int, float]]]()  # when, and how long each had waited
+        self._looks = Looks(processes)
         self._delays = list[tuple[float, float]]()  # of the thread: when it was due, and how late
-        self._lock, self._over = threading.Lock(), threading.Event()
-        self._look()
+        self._over = threading.Event()
+        self._looks.look()
         self._thread = threading.Thread(target=self._tick, daemon=True)
         self._thread.start()
 
@@ -48,7 +45,7 @@ class Toll:
         """End the thread, and close what it looks at."""
         self._over.set()
         self._thread.join()
-        self._queues.close()
+        self._looks.close()
 
     def _tick(self) -> None:
         due_s, cpu_s = time.monotonic() + TICK_S, time.process_time()
@@ -56,27 +53,18 @@ class Toll:
             woken_s, used_s = time.monotonic(), time.process_time()
             if (late_s := woken_s - due_s - (used_s - cpu_s)) > ON_TIME_S:
                 self._delays.append((due_s, late_s))
-            self._look()
+            self._looks.look()
             due_s, cpu_s = time.monotonic() + TICK_S, time.process_time()
-
-    def _look(self) -> None:
-        with self._lock:
-            self._looks.append((time.monotonic(), self._queues.look(self._processes())))
 
     def taken_s(self, since_s: float, until_s: float | None = None) -> float:
         """Return how many seconds the machine took in this time, and never more than all of it.
 
         It is the sum for all of the processes: they wait for one another.
         """
-        self._look()
+        self._looks.look()
         until_s = time.monotonic() if until_s is None else until_s
-        with self._lock:
-            first = bisect_right(self._looks, since_s, key=itemgetter(0)) - 1
-            last = bisect_left(self._looks, until_s, key=itemgetter(0))
-            before = self._looks[max(0, first)][1]
-            after = self._looks[min(last, len(self._looks) - 1)][1]
-        # One that came later has waited since it came.
-        taken_s = sum(waited - before.get(pid, 0.0) for pid, waited in after.items())
-        if not after:
+        waited_s = self._looks.waited_s(since_s, until_s)
+        taken_s = sum(waited_s.values())
+        if not waited_s:
             taken_s = sum(late_s for due_s, late_s in self._delays if since_s <= due_s <= until_s)
         return min(taken_s, max(0.0, until_s - since_s))

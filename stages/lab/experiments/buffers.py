@@ -15,11 +15,11 @@ from stages.lab.bench.leaving import COME_S
 from stages.lab.bench.stalling import stalled
 from stages.lab.processes.census import census
 from stages.lab.processes.process import Process
-from stages.lab.processes.serve import PLAIN, Shape
+from stages.lab.processes.serve import PLAIN, ServerOptions
 from stages.lab.processes.targets import Target
 from stages.lab.upstream.script import Role, Script, Token
 
-TABLE = Path("/proc/net/tcp")
+TABLE = Path("/proc/net/tcp")  # by hand: the connections of psutil are without their queues
 # An upstream that sends nothing is not enough: where its queue holds megabytes, a server can read
 # from them for seconds before Linux lets it send again; and small buffers make TCP itself pause.
 STILL_S = 1.0
@@ -114,18 +114,18 @@ def _port(address: str) -> int:
 async def where_bytes_sit(
     target: Target | str | int,
     *,
-    shape: Shape = PLAIN,
+    options: ServerOptions = PLAIN,
     rcvbuf_bytes: int | None = None,
     upstream_sndbuf_bytes: int | None = None,
 ) -> Buffers:
     """Return where the bytes sit when a client asks for much text and then reads nothing.
 
-    `SO_SNDBUF` of the server is in `shape`; `rcvbuf_bytes` is `SO_RCVBUF` of the client. Needs
+    `SO_SNDBUF` of the server is in `options`; `rcvbuf_bytes` is `SO_RCVBUF` of the client. Needs
     Linux. Raises NotMeasured, and ProcessError when the server does not start or has ended.
     """
     queues()  # where it raises, nothing needs to be started
     with Bench(target, upstream_sndbuf_bytes=upstream_sndbuf_bytes) as bench:
-        server = bench.shaped(shape)
+        server = bench.shaped(options)
         growth = await _growth(bench, server)
         prompt = await bench.register(MUCH)
         body = bench.dialect.ask(prompt)

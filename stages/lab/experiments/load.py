@@ -14,7 +14,7 @@ from stages.lab.bench.bench import ANSWER_S, Bench
 from stages.lab.bench.scrape import scrape
 from stages.lab.experiments.series import Look, Series
 from stages.lab.processes.process import Process
-from stages.lab.processes.serve import Shape
+from stages.lab.processes.serve import ServerOptions
 from stages.lab.processes.targets import Target
 from stages.lab.upstream.script import (
     Cut,
@@ -40,7 +40,7 @@ STALLING, STALLING_PER_S = 38, 12  # clients that read nothing, beside the other
 LIMIT = 16  # a slow provider fills eleven slots of them
 # Clients that stall come faster than the time limit of a send frees their slots. With 64 KB in the
 # kernel, 400 KB of text are enough to fill what lies between them and the provider.
-SHAPE = Shape(
+OPTIONS = ServerOptions(
     env=(("MAX_STREAMS", str(LIMIT)), ("SEND_TIMEOUT_S", "2")),
     sndbuf_bytes=65_536,
 )
@@ -112,7 +112,7 @@ async def observe(target: Target | str | int, cause: Cause | None = None) -> Ser
     Raises NoMetrics for a server that has none.
     """
     with Bench(target) as bench:
-        server = bench.shaped(SHAPE)
+        server = bench.shaped(OPTIONS)
         visits = crowd(cause)
         prompts = {script: await bench.register(script) for script in {v.script for v in visits}}
         looks = [Look(0.0, await scrape(server))]

@@ -17,7 +17,7 @@ from stages.lab.bench.leaving import (
 )
 from stages.lab.bench.stalling import stalled
 from stages.lab.bench.verdict import Complaint, Verdict, judge
-from stages.lab.processes.serve import PLAIN, Shape
+from stages.lab.processes.serve import PLAIN, ServerOptions
 from stages.lab.upstream.script import Cut, Pause, Role, Script, Token
 
 AT_ONCE_S = 0.25  # measured: 1 to 5 ms; the rest is for a busy machine
@@ -53,7 +53,7 @@ async def leave_in_silence_on_asgi_2_4(bench: Bench) -> Verdict:
     Rule: as in silence. From spec_version 2.4 on, Starlette waits for a send to fail.
     Source: https://asgi.readthedocs.io/en/latest/specs/www.html#disconnected-client-send-exception
     """
-    return await _leave(bench, SILENT, has_read("a"), Shape(asgi_2_4=True))
+    return await _leave(bench, SILENT, has_read("a"), ServerOptions(asgi_2_4=True))
 
 
 async def leave_before_headers(bench: Bench) -> Verdict:
@@ -71,14 +71,16 @@ async def leave_before_headers_behind_middleware(bench: Bench) -> Verdict:
     Rule: as before headers. The middleware stands between the handler and the server's messages.
     Source: https://www.starlette.io/middleware/#basehttpmiddleware
     """
-    return await _leave(bench, THINKING, upstream_is_asked, Shape(middleware=True))
+    return await _leave(bench, THINKING, upstream_is_asked, ServerOptions(middleware=True))
 
 
-async def _leave(bench: Bench, script: Script, moment: Moment, shape: Shape = PLAIN) -> Verdict:
+async def _leave(
+    bench: Bench, script: Script, moment: Moment, options: ServerOptions = PLAIN
+) -> Verdict:
     answers = {}
     for name, how in LEAVES.items():
         try:
-            answers[name] = await leave(bench, script, moment, how, shape)
+            answers[name] = await leave(bench, script, moment, how, options)
         except NeverCame as exc:
             return judge({name: exc.complaint}, "it could leave")
     return judge(
@@ -104,7 +106,7 @@ def _complaint(bench: Bench, answer: Answer) -> Complaint | None:
 # Much text in few chunks: a read holds 64 KB of them, and the SDK works off all of it, 0.1 ms a
 # chunk, before it awaits anything. With small chunks the CPU would be measured and not the leave.
 ENDLESS = Script((Role(), *(Token("x" * 4000) for _ in range(2500))))
-BLOCKED = Shape(collector=False, sndbuf_bytes=SMALL_BYTES)
+BLOCKED = ServerOptions(collector=False, sndbuf_bytes=SMALL_BYTES)
 
 
 async def leave_while_blocked(bench: Bench) -> Verdict:

@@ -17,7 +17,7 @@ from stages.lab.bench.verdict import Complaint, Verdict, complain, judge
 from stages.lab.clients.client import Client
 from stages.lab.probes.s03_disconnect_aware import AT_ONCE_S, ENDLESS, LONG_S, TALKING
 from stages.lab.processes.process import Process
-from stages.lab.processes.serve import Shape
+from stages.lab.processes.serve import ServerOptions
 from stages.lab.upstream.ledger import Entry
 from stages.lab.upstream.script import (
     Cut,
@@ -35,13 +35,14 @@ from stages.lab.upstream.script import (
 SEND_TIMEOUT_S = float(SHRUNK["SEND_TIMEOUT_S"])
 UPSTREAM_IDLE_S = float(SHRUNK["UPSTREAM_IDLE_S"])
 GRACE_S = 0.5  # measured: 5 to 20 ms after the timeout; the rest is for a busy machine
-SMALL = Shape(sndbuf_bytes=SMALL_BYTES)  # a client that stops reading is felt after 80 KB, not 4 MB
+# A client that stops reading is felt after 80 KB, not 4 MB.
+SMALL = ServerOptions(sndbuf_bytes=SMALL_BYTES)
 
 
-def slow_client(bench: Bench, prompt: str, shape: Shape) -> Client:
+def slow_client(bench: Bench, prompt: str, options: ServerOptions) -> Client:
     """Return a client for which the kernels keep little."""
     return bench.client_with(
-        bench.dialect.ask(prompt), server=bench.shaped(shape), rcvbuf_bytes=SMALL_BYTES
+        bench.dialect.ask(prompt), server=bench.shaped(options), rcvbuf_bytes=SMALL_BYTES
     )
 
 
@@ -102,7 +103,7 @@ LONG = Script(
 )
 LONG_AND_CUT = Script((*LONG.steps[:-2], Cut()))
 # A busy server may need more than a second until it is held up: no clock of its own ends it before.
-PATIENT = Shape(sndbuf_bytes=SMALL_BYTES, env=(("SEND_TIMEOUT_S", "10"),))
+PATIENT = ServerOptions(sndbuf_bytes=SMALL_BYTES, env=(("SEND_TIMEOUT_S", "10"),))
 
 
 async def slow_reader_frees_upstream(bench: Bench) -> Verdict:
@@ -280,7 +281,7 @@ def _cut_short(bench: Bench, answer: Answer) -> Complaint | None:
 
 CROWD = 2
 REFUSED_S = 0.1  # measured: 3 ms
-HOUSE = Shape(env=(("MAX_STREAMS", str(CROWD)),))
+HOUSE = ServerOptions(env=(("MAX_STREAMS", str(CROWD)),))
 
 
 async def crowd_is_refused(bench: Bench) -> Verdict:

@@ -21,7 +21,7 @@ from stages.lab.probes.s03_disconnect_aware import ENDLESS, SILENT, TALKING, THI
 from stages.lab.probes.s04_backpressured import SMALL, slow_client
 from stages.lab.processes import tracebacks
 from stages.lab.processes.process import Process, ProcessError
-from stages.lab.processes.serve import Shape
+from stages.lab.processes.serve import ServerOptions
 from stages.lab.upstream.script import Cut, Done, Finish, Pause, Refusal, Role, Script, Token, Usage
 
 FINAL_S = 1.0  # measured: 5 ms after the end of the stream; the rest is for a busy machine
@@ -203,7 +203,9 @@ CROWD = 20
 # Nothing else ends a stream or gives a row up: a hundred inserts took more than 5 s beside load.
 PATIENT = (("SEND_TIMEOUT_S", "30"), ("UPSTREAM_IDLE_S", "30"), ("WRITE_S", "30"))
 STOP_S = 2
-STOP = Shape(sndbuf_bytes=SMALL_BYTES, stop_s=STOP_S, env=(*PATIENT, ("MAX_STREAMS", "200")))
+STOP = ServerOptions(
+    sndbuf_bytes=SMALL_BYTES, stop_s=STOP_S, env=(*PATIENT, ("MAX_STREAMS", "200"))
+)
 STOPPED_S = 5.0
 BUSY_S = 0.5  # a hundred times what a write takes
 
@@ -308,7 +310,7 @@ def _unfinished(found: list[Row], **wanted: int) -> Complaint | None:
     return None if statuses == wanted else f"the rows say {dict(statuses)}"
 
 
-HELD = Shape(env=(("WRITE_S", "0.5"),))
+HELD = ServerOptions(env=(("WRITE_S", "0.5"),))
 
 
 async def kill_is_visible(bench: Bench) -> Verdict:
@@ -372,7 +374,7 @@ async def database_down_costs_no_stream(bench: Bench) -> Verdict:
     Rule: the client gets its whole answer. What it costs is the row, and WRITE_S of waiting.
     Source: https://sre.google/sre-book/addressing-cascading-failures/
     """
-    nowhere = Shape(env=(("DATABASE_URL", "sqlite+aiosqlite:////nowhere/usage.sqlite3"),))
+    nowhere = ServerOptions(env=(("DATABASE_URL", "sqlite+aiosqlite:////nowhere/usage.sqlite3"),))
     try:
         gone = await bench.ask(Script.answer("a", "b"), server=bench.shaped(nowhere))
     except ProcessError as exc:

@@ -13,8 +13,8 @@ ENGINES = {"asyncio": ("h11", "asyncio"), "uvloop": ("httptools", "uvloop")}
 
 
 @dataclass(frozen=True)
-class Shape:
-    """Options that shape an experiment.
+class ServerOptions:
+    """The options of a server under test.
 
     `middleware` wraps the app in a BaseHTTPMiddleware, `asgi_2_4` presents the server as one of
     ASGI spec 2.4, `collector` is the garbage collector, `sndbuf_bytes` is `SO_SNDBUF` of the
@@ -48,7 +48,7 @@ class Shape:
         ]
 
 
-PLAIN = Shape()
+PLAIN = ServerOptions()
 
 
 def upstream(*, sndbuf_bytes: int | None = None, ready_s: float = READY_S) -> Process:
@@ -64,7 +64,7 @@ def upstream(*, sndbuf_bytes: int | None = None, ready_s: float = READY_S) -> Pr
 def serve(
     target: str,
     upstream_url: str,
-    shape: Shape = PLAIN,
+    options: ServerOptions = PLAIN,
     *,
     env: Mapping[str, str] | None = None,
     ready_s: float = READY_S,
@@ -80,7 +80,7 @@ def serve(
     """
     return Process(
         f"The server {target}",
-        ["stages.lab.processes.host", target, *shape.arguments()],
+        ["stages.lab.processes.host", target, *options.arguments()],
         env={
             "OPENAI_BASE_URL": f"{upstream_url}/v1",
             "OPENAI_API_KEY": API_KEY,
@@ -89,9 +89,9 @@ def serve(
             "NO_PROXY": "*",
             "no_proxy": "*",
             **(env or {}),
-            **dict(shape.env),
+            **dict(options.env),
         },
-        sndbuf_bytes=shape.sndbuf_bytes,
+        sndbuf_bytes=options.sndbuf_bytes,
         ready_s=ready_s,
         grace_s=grace_s,
         must_end=must_end,

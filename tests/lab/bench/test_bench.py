@@ -19,7 +19,7 @@ from stages.lab.clients.client import Client
 from stages.lab.clients.dialects import Told
 from stages.lab.clients.sse import Comment, Event
 from stages.lab.processes.process import Process, ProcessError
-from stages.lab.processes.serve import PLAIN, Shape
+from stages.lab.processes.serve import PLAIN, ServerOptions
 from stages.lab.upstream.ledger import Entry
 from stages.lab.upstream.script import Cut, Finish, Pause, Role, Script, Token
 from tests.helpers.places import SERVERS
@@ -179,7 +179,7 @@ def small_bench() -> Bench:
 
 def test_a_shape_is_started_once_and_kept() -> None:
     with small_bench() as bench:
-        first, second = (bench.shaped(Shape(middleware=True)) for _ in range(2))
+        first, second = (bench.shaped(ServerOptions(middleware=True)) for _ in range(2))
 
         assert first is second
         assert first.exit_code is None
@@ -199,7 +199,7 @@ def loops(bench: Bench, *servers: Process) -> list[str]:
 
 def test_every_server_of_a_bench_runs_on_its_engine() -> None:
     with Bench(f"{SERVERS}/report.py", engine="uvloop") as bench:
-        shaped = bench.shaped(Shape(middleware=True, engine="asyncio"))
+        shaped = bench.shaped(ServerOptions(middleware=True, engine="asyncio"))
         seen = loops(bench, bench.server, shaped, bench.without_upstream())
 
     assert seen == ["uvloop"] * 3
@@ -207,14 +207,14 @@ def test_every_server_of_a_bench_runs_on_its_engine() -> None:
 
 def test_on_a_bench_without_an_engine_a_shape_may_have_its_own() -> None:
     with small_bench() as bench:
-        seen = loops(bench, bench.server, bench.shaped(Shape(engine="uvloop")))
+        seen = loops(bench, bench.server, bench.shaped(ServerOptions(engine="uvloop")))
 
     assert seen == ["asyncio", "uvloop"]
 
 
 def test_on_an_engine_too_a_shape_is_started_once_and_kept() -> None:
     with Bench(f"{SERVERS}/report.py", engine="uvloop") as bench:
-        assert bench.shaped(PLAIN) is bench.shaped(Shape(engine="uvloop"))
+        assert bench.shaped(PLAIN) is bench.shaped(ServerOptions(engine="uvloop"))
 
 
 def test_an_unknown_engine_is_refused_before_anything_has_started() -> None:
@@ -227,7 +227,7 @@ def test_everything_ends_with_the_bench() -> None:
         started = [
             bench.upstream,
             bench.server,
-            bench.shaped(Shape(collector=False)),
+            bench.shaped(ServerOptions(collector=False)),
             bench.without_upstream(),
         ]
 

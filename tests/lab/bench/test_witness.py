@@ -1,17 +1,15 @@
 """The witness knows how late this process was woken, and a bound grows by it, and by no more."""
 
 import asyncio
-import os
-import subprocess
 import sys
 import time
-from contextlib import ExitStack
 
 import pytest
 
 from stages.lab.bench import witness as witness_module
 from stages.lab.bench.verdict import Late
 from stages.lab.bench.witness import ON_TIME_S, WAKES, Witness
+from tests.helpers.busy import busy
 
 
 def seen(*delays: tuple[float, float]) -> Witness:
@@ -157,7 +155,7 @@ def test_what_never_comes_has_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def queued(*looks: tuple[float, dict[int, float]]) -> Witness:
     """Return a witness that has looked at the queues of processes at these times."""
     made = Witness()
-    made._looks = list(looks)
+    made._looks._looks = list(looks)
     return made
 
 
@@ -182,18 +180,10 @@ def test_a_server_that_was_started_meanwhile_is_given_what_it_waited_for() -> No
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps an account of its queues")
 def test_linux_says_of_a_process_that_shares_a_core_how_long_it_waited() -> None:
     """Two that compute on one core for a second have waited for each other half of it."""
-    one_core = {min(os.sched_getaffinity(0))}
-    busy = [sys.executable, "-c", "while True: pass"]
-    with ExitStack() as stack:
-        pids = []
-        for _ in range(2):
-            process = stack.enter_context(subprocess.Popen(busy))
-            stack.callback(process.kill)
-            os.sched_setaffinity(process.pid, one_core)
-            pids.append(process.pid)
+    with busy(2) as processes:
 
         async def run() -> float:
-            with Witness(lambda: pids) as witness:
+            with Witness(lambda: [process.pid for process in processes]) as witness:
                 since_s = time.monotonic()
                 await asyncio.sleep(1.0)
                 return witness.taken_s(since_s)

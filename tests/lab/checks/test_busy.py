@@ -1,10 +1,8 @@
 """On a machine that is busy, a right answer is never *not yet*, and one wrong by fact always is."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from stages.lab.checks.s03_disconnect_aware import middleware, race
 from stages.lab.checks.s05_shielded_usage import drained_shutdown, finished_write
 from stages.lab.exercises import exam
 from stages.lab.processes.start import start
+from tests.helpers.busy import busy, one_core
 from tests.helpers.sample_checks import doubling, hasty, waiting
 from tests.lab.checks.test_s03_disconnect_aware import (
     DropsLifespan,
@@ -43,15 +42,8 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def crowd() -> Iterator[set[int]]:
     """Keep one core busy, and give it."""
-    one_core = {min(os.sched_getaffinity(0))}
-    with ExitStack() as stack:
-        for _ in range(CROWD):
-            # Each in a session of its own: sessions share a core, whatever is in them.
-            words = [sys.executable, "-c", "while True: pass"]
-            process = stack.enter_context(subprocess.Popen(words, start_new_session=True))
-            stack.callback(process.kill)
-            os.sched_setaffinity(process.pid, one_core)
-        yield one_core
+    with busy(CROWD):
+        yield one_core()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from stages.lab.checks import all_exercises
 from stages.lab.exercises import progress
-from tests.helpers.commands import Command, alive, descendants, in_process, started
+from tests.helpers.commands import Command, alive, descendants, started
 from tests.helpers.places import ROOT
 
 
@@ -17,11 +17,6 @@ from tests.helpers.places import ROOT
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("STAGES_WORK", str(tmp_path))
     return tmp_path
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    return in_process(capsys, monkeypatch)
 
 
 def stage_as(stem: str, path: Path) -> None:

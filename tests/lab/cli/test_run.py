@@ -18,21 +18,15 @@ from stages.lab.cli.console import UsageError
 from stages.lab.clients.client import Client
 from stages.lab.processes import serve
 from tests.helpers.commands import (
-    SOON_S,
     Command,
     Running,
     alive,
     descendants,
     gone,
-    in_process,
     refuses,
     started,
 )
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    return in_process(capsys, monkeypatch)
+from tests.helpers.until import SOON_S
 
 
 def url_in(running: Running) -> str:

@@ -17,9 +17,10 @@ import pytest
 from stages.lab.checks.s01_naive import parser
 from stages.lab.checks.s03_disconnect_aware import race
 from stages.lab.exercises.exercise import CheckBroken, Exercise
-from tests.helpers.commands import descendants, gone, until
+from tests.helpers.commands import descendants, gone
 from tests.helpers.places import ROOT
 from tests.helpers.sample_checks import broken, doubling, eager, hasty, short, waiting
+from tests.helpers.until import until
 
 
 @pytest.fixture(autouse=True)
@@ -272,7 +273,11 @@ def test_an_interrupted_check_leaves_nothing_running(number: signal.Signals) -> 
         text=True,
     )
     signal.signal(signal.SIGINT, handler)
-    helpers = until(lambda: descendants(process.pid), 2)  # the examiner, and what the answer starts
+    helpers = until(
+        lambda: descendants(process.pid),
+        lambda found: len(found) >= 2,
+        "examiner with what the answer starts",
+    )
 
     process.send_signal(number)
     told, _ = process.communicate(timeout=30)

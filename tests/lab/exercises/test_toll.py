@@ -1,16 +1,14 @@
 """The toll is what the machine took from an answer, and nothing that the answer took itself."""
 
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack
 
 import pytest
 
 from stages.lab.exercises.toll import Toll
 from stages.lab.processes.queues import Queues
+from tests.helpers.busy import busy
 
 RESTS_S = 0.5
 
@@ -26,7 +24,7 @@ def looked(*looks: tuple[float, dict[int, float]]) -> Toll:
     """Return a toll that is closed, and has looked at the queues of processes at these times."""
     with Toll() as made:
         pass
-    made._looks = list(looks)
+    made._looks._looks = list(looks)
     return made
 
 
@@ -58,7 +56,7 @@ def test_a_process_that_rests_loses_next_to_nothing() -> None:
 def test_where_no_account_is_kept_it_is_how_late_a_thread_is_woken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stages.lab.exercises.toll.Queues", NoAccount)
+    monkeypatch.setattr("stages.lab.processes.queues.Queues", NoAccount)
     with Toll() as toll:
         pass
     toll._delays = [(1.0, 0.5), (2.0, 0.25), (3.0, 0.25)]
@@ -69,7 +67,7 @@ def test_where_no_account_is_kept_it_is_how_late_a_thread_is_woken(
 def test_an_answer_that_computes_takes_the_time_itself_also_where_no_account_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stages.lab.exercises.toll.Queues", NoAccount)
+    monkeypatch.setattr("stages.lab.processes.queues.Queues", NoAccount)
 
     with Toll() as toll:
         since_s, before_s = time.monotonic(), time.process_time()
@@ -84,19 +82,9 @@ def test_an_answer_that_computes_takes_the_time_itself_also_where_no_account_is_
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps an account of its queues")
 def test_linux_says_how_long_others_had_the_core_of_a_process_also_when_that_has_ended() -> None:
-    one_core, pids = {min(os.sched_getaffinity(0))}, list[int]()
-    with ExitStack() as stack:
-        toll = stack.enter_context(Toll(lambda: pids))
-        for _ in range(2):
-            process = stack.enter_context(subprocess.Popen([sys.executable, "-c", SPINS]))
-            stack.callback(process.kill)
-            os.sched_setaffinity(process.pid, one_core)
-            pids.append(process.pid)
+    with busy(2) as processes, Toll(lambda: [process.pid for process in processes]) as toll:
         time.sleep(1.0)
-        process.kill()
-        process.wait()
+        processes[-1].kill()
+        processes[-1].wait()
 
         assert toll.taken_s(0.0) > 0.3
-
-
-SPINS = "while True: pass"

@@ -13,18 +13,18 @@ import pytest
 from stages.lab import show
 from stages.lab.experiments import buffers
 from stages.lab.experiments.buffers import Buffers, NotMeasured, Queues, queues, where_bytes_sit
-from stages.lab.processes.serve import Shape
+from stages.lab.processes.serve import ServerOptions
 from stages.lab.sockets import listen
 from tests.helpers.pictures import clashes
 from tests.helpers.places import SERVERS
 
 NOWHERE = "http://127.0.0.1:9"  # an upstream that is never asked
-SMALL = Shape(sndbuf_bytes=4096)
+SMALL = ServerOptions(sndbuf_bytes=4096)
 READ_BYTES = 400_000  # asyncio reads 256 KB at a time, and the HTTP library 64 KB of it
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "as the kernel likes": {},
-    "small at the server": {"shape": SMALL},
-    "small everywhere": {"shape": SMALL, "rcvbuf_bytes": 4096, "upstream_sndbuf_bytes": 4096},
+    "small at the server": {"options": SMALL},
+    "small everywhere": {"options": SMALL, "rcvbuf_bytes": 4096, "upstream_sndbuf_bytes": 4096},
 }
 
 pytestmark = pytest.mark.skipif(

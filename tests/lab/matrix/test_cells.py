@@ -15,7 +15,7 @@ from stages.lab.bench.verdict import Late, State, Verdict, judge
 from stages.lab.matrix import cells
 from stages.lab.matrix.cells import Cell, ProbeBroken, measure, probe, to_json
 from stages.lab.probes import Measure, Probe, ProbeError
-from stages.lab.processes.serve import Shape
+from stages.lab.processes.serve import ServerOptions
 from stages.lab.processes.targets import TargetError
 from stages.lab.upstream.script import Script
 from tests.helpers.places import SERVERS
@@ -90,7 +90,7 @@ def test_the_probe_after_a_crash_gets_a_new_server() -> None:
 
 def test_a_shaped_server_that_ends_is_red_too(bench: Bench) -> None:
     async def crash(bench: Bench) -> Verdict:
-        server = bench.shaped(Shape(middleware=True))
+        server = bench.shaped(ServerOptions(middleware=True))
         os.kill(server.pid, 9)
         raise ConnectionResetError
 
@@ -119,7 +119,7 @@ def test_an_unknown_target_is_explained() -> None:
 
 def test_the_log_is_that_of_every_server_that_the_probe_used(bench: Bench) -> None:
     async def use(bench: Bench) -> Verdict:
-        await bench.ask(Script.answer("a"), server=bench.shaped(Shape(middleware=True)))
+        await bench.ask(Script.answer("a"), server=bench.shaped(ServerOptions(middleware=True)))
         return Verdict("green", "used")
 
     found = asyncio.run(measure(bench, as_probe(use)))
@@ -140,7 +140,7 @@ def test_a_probe_that_waits_for_ever_is_red(bench: Bench, monkeypatch: pytest.Mo
 
 def test_a_server_that_a_probe_has_ended_is_no_crash(bench: Bench) -> None:
     async def end(bench: Bench) -> Verdict:
-        server = bench.shaped(Shape(middleware=True))
+        server = bench.shaped(ServerOptions(middleware=True))
         server.signal(signal.SIGTERM)
         server.wait(10)
         return Verdict("red", "red")
@@ -189,7 +189,7 @@ def test_what_was_not_measured_is_tried_again_a_few_times_and_what_is_red_is_not
 
 def test_a_crash_is_red_however_busy_the_machine_is(bench: Bench) -> None:
     async def crash(bench: Bench) -> Verdict:
-        os.kill(bench.shaped(Shape(middleware=True)).pid, 9)
+        os.kill(bench.shaped(ServerOptions(middleware=True)).pid, 9)
         return UNSURE
 
     assert asyncio.run(measure(bench, as_probe(crash))).verdict.red

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 
@@ -13,16 +12,17 @@ from stages.lab.bench.bench import Bench
 from stages.lab.processes import census as module
 from stages.lab.processes.census import Census, census
 from stages.lab.processes.process import Process, ProcessError
-from stages.lab.processes.serve import Shape, serve
+from stages.lab.processes.serve import ServerOptions, serve
 from stages.lab.upstream.script import Pause, Role, Script, Token
 from tests.helpers.places import SERVERS
+from tests.helpers.until import until
 
 NOWHERE = "http://127.0.0.1:9"  # an upstream that is never asked
 SOON_S = 10.0  # what takes milliseconds; a machine may be busy
 STREAMS = 10
 OPEN = Script((Role(), Token("a"), Pause(60.0)))
 MUCH = Script((Role(), *(Token("x" * 4000) for _ in range(500))))  # 2 MB
-SMALL = Shape(sndbuf_bytes=4096)  # then what the kernel does not take is soon left over
+SMALL = ServerOptions(sndbuf_bytes=4096)  # then what the kernel does not take is soon left over
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +31,15 @@ def bench() -> Iterator[Bench]:
         yield bench
 
 
-async def until(process: Process, holds: Callable[[Census], bool]) -> Census:
-    """Return the first census for which a condition holds, or the one at the deadline."""
-    deadline_s = time.monotonic() + SOON_S
-    while True:
-        now = await census(process)
-        if holds(now) or time.monotonic() > deadline_s:
-            return now
-        await asyncio.sleep(0.01)
+async def seen(process: Process, holds: Callable[[Census], bool], waited_for: str) -> Census:
+    """Return the first census for which a condition holds, while the streams of the loop go on."""
+    return await asyncio.to_thread(
+        until, lambda: asyncio.run(census(process)), holds, waited_for, deadline_s=SOON_S
+    )
+
+
+async def at_rest(bench: Bench) -> Census:
+    return await seen(bench.server, lambda now: now.unsent_bytes == (), "server without a client")
 
 
 async def open_streams(bench: Bench, stack: AsyncExitStack) -> None:
@@ -51,11 +52,12 @@ async def open_streams(bench: Bench, stack: AsyncExitStack) -> None:
 
 async def before_within_and_after(bench: Bench) -> tuple[Census, Census, Census]:
     await bench.ask(Script.answer("warm up"))
-    before = await until(bench.server, lambda now: now.unsent_bytes == ())
+    before = await at_rest(bench)
     async with AsyncExitStack() as stack:
         await open_streams(bench, stack)
         within = await census(bench.server)
-    return before, within, await until(bench.server, lambda now: now.tasks <= before.tasks)
+    after = await seen(bench.server, lambda now: now.tasks <= before.tasks, "end of the tasks")
+    return before, within, after
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +90,9 @@ def test_every_stream_has_two_open_files(counted: tuple[Census, Census, Census])
 @pytest.mark.parametrize(("stem", "tasks"), [("report", 1), ("talks", 2)])
 def test_a_server_at_rest_has_a_task_and_one_for_its_lifespan(stem: str, tasks: int) -> None:
     with serve(f"{SERVERS}/{stem}.py:app", NOWHERE) as process:
-        at_rest = asyncio.run(census(process))
+        resting = asyncio.run(census(process))
 
-    assert at_rest.tasks == tasks
+    assert resting.tasks == tasks
 
 
 def test_the_memory_is_that_of_the_server(counted: tuple[Census, Census, Census]) -> None:
@@ -108,7 +110,9 @@ def test_what_a_client_does_not_read_waits_in_the_write_buffer(bench: Bench) -> 
             bench.client_with(body, server=server, rcvbuf_bytes=4096),
             bench.client_with(body, server=server, rcvbuf_bytes=4096),
         ):
-            return await until(server, lambda now: min(now.unsent_bytes, default=0) > 65_536)
+            return await seen(
+                server, lambda now: min(now.unsent_bytes, default=0) > 65_536, "full write buffer"
+            )
 
     unsent_bytes = asyncio.run(stall()).unsent_bytes
 
@@ -124,7 +128,7 @@ def test_a_census_is_of_now_and_not_of_another_time(bench: Bench) -> None:
             async with bench.client(prompt) as client:
                 await client.read(lambda: bool(client.events), deadline_s=SOON_S)
                 seen.append(len((await census(bench.server)).unsent_bytes))
-            await until(bench.server, lambda now: now.unsent_bytes == ())
+            await at_rest(bench)
         return seen
 
     assert asyncio.run(ask_often()) == [1] * 5

@@ -7,7 +7,6 @@ kernel that is interrupted or killed, SIGKILL.
 import asyncio
 import os
 import re
-import select
 import signal
 import socket
 import subprocess
@@ -19,12 +18,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+import psutil
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
 from stages.lab.processes.process import LOG_TAIL_LINES, Process, ProcessError
 from stages.lab.processes.serve import serve
+from tests.helpers.commands import gone
 from tests.helpers.places import SERVERS
 
 NOWHERE = "http://127.0.0.1:9"  # an upstream that is never asked
@@ -46,25 +47,13 @@ def get(process: Process, path: str = "/") -> bytes:
     return body
 
 
-def ends(pid: int) -> bool:
-    """Wait until a process, of whatever parent, has ended; returns whether it has."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([descriptor], [], [], SOON_S)[0])
-    finally:
-        os.close(descriptor)
-
-
 def refuses(port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) != 0
 
 
-def open_descriptors() -> list[str]:
-    return sorted(path.name for path in Path("/proc/self/fd").iterdir())
+def open_descriptors() -> int:
+    return psutil.Process().num_fds()
 
 
 def why_not(process: Process) -> str:
@@ -167,7 +156,7 @@ def test_one_that_hangs_is_gone_when_it_has_been_explained() -> None:
 
     why_not(process)
 
-    assert ends(process.pid)
+    assert gone({process.pid})
     assert refuses(process.port)
 
 
@@ -217,7 +206,7 @@ def test_it_is_gone_after_the_body() -> None:
     with server("report") as process:
         pass
 
-    assert ends(process.pid)
+    assert gone({process.pid})
     assert refuses(process.port)
 
 
@@ -227,7 +216,7 @@ def test_it_is_gone_when_the_body_raises(exception: type[BaseException]) -> None
     with pytest.raises(exception), server("report") as process:
         raise exception
 
-    assert ends(process.pid)
+    assert gone({process.pid})
     assert refuses(process.port)
 
 
@@ -248,7 +237,7 @@ def test_it_is_gone_when_the_task_is_cancelled() -> None:
 
     pid = asyncio.run(cancel())
 
-    assert ends(pid)
+    assert gone({pid})
 
 
 @only_linux
@@ -300,7 +289,7 @@ def test_what_it_started_ends_with_a_crash() -> None:
         process.wait(SOON_S)
 
     assert started
-    assert ends(int(started[1]))
+    assert gone({int(started[1])})
 
 
 @only_linux
@@ -309,7 +298,7 @@ def test_what_it_started_ends_with_it() -> None:
         started = re.match(r"started (\d+)", process.log)
 
     assert started
-    assert ends(int(started[1]))
+    assert gone({int(started[1])})
 
 
 @only_linux
@@ -323,7 +312,7 @@ def test_one_that_is_forgotten_is_gone() -> None:
     with pytest.warns(ResourceWarning):
         pid = forget()
 
-    assert ends(pid)
+    assert gone({pid})
 
 
 # One that does not end.
@@ -355,7 +344,7 @@ def test_one_that_ignores_sigterm_is_killed() -> None:
     with suppress(ProcessError), server("deaf", grace_s=0.2) as process:
         pass
 
-    assert ends(process.pid)
+    assert gone({process.pid})
     assert refuses(process.port)
 
 
@@ -398,7 +387,7 @@ def test_an_interrupt_while_it_ends_kills_it_at_once() -> None:
 
 HOLDS = """
 import os, signal, sys
-from stages.lab.serve import serve
+from stages.lab.processes.serve import serve
 with serve(sys.argv[1], "http://127.0.0.1:9") as server:
     os.write(int(sys.argv[2]), f"{server.pid} {server.port}\\n".encode())
     signal.pause()
@@ -433,7 +422,7 @@ def test_it_is_gone_when_its_parent_is_killed(number: signal.Signals) -> None:
     with parent() as (holder, pid, port):
         holder.send_signal(number)
 
-        assert ends(pid)
+        assert gone({pid})
         assert refuses(port)
 
 
@@ -443,7 +432,7 @@ def test_it_is_gone_after_ctrl_c_in_the_terminal() -> None:
         os.killpg(holder.pid, signal.SIGINT)  # what a terminal does
         _, errors = holder.communicate(timeout=SOON_S)
 
-        assert ends(pid)
+        assert gone({pid})
     assert errors.rstrip().endswith("KeyboardInterrupt")
 
 
@@ -536,7 +525,7 @@ def test_it_is_gone_when_the_cell_is_interrupted(
     manager.interrupt_kernel()
 
     assert len(pids) == 2
-    assert all(ends(pid) for pid in pids)
+    assert gone(set(pids))
 
 
 @only_linux
@@ -561,4 +550,4 @@ def test_it_is_gone_when_the_kernel_is(now: bool) -> None:
         manager.shutdown_kernel(now=now)
 
         assert len(pids) == 2
-        assert all(ends(pid) for pid in pids)
+        assert gone(set(pids))

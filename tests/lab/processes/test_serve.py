@@ -1,4 +1,4 @@
-"""Serve runs the app that was named, under real uvicorn, on loopback, in the shape that was asked.
+"""Serve runs the app that was named, under real uvicorn, on loopback, with its options.
 
 It does so from any working directory, and whatever proxies the environment names.
 """
@@ -17,7 +17,7 @@ import pytest
 
 from stages.lab.clients.client import Client
 from stages.lab.processes.process import Process, ProcessError
-from stages.lab.processes.serve import ENGINES, PLAIN, Shape, serve
+from stages.lab.processes.serve import ENGINES, PLAIN, ServerOptions, serve
 from tests.helpers.places import SERVERS
 
 REPORT = f"{SERVERS}/report.py:app"
@@ -32,9 +32,9 @@ def get(process: Process) -> bytes:
     return body
 
 
-def report_of(shape: Shape, target: str = REPORT) -> dict[str, Any]:
-    """Return what an app knows of a server of this shape."""
-    with serve(target, NOWHERE, shape) as process:
+def report_of(options: ServerOptions, target: str = REPORT) -> dict[str, Any]:
+    """Return what an app knows of a server with these options."""
+    with serve(target, NOWHERE, options) as process:
         report: dict[str, Any] = json.loads(get(process))
     return report
 
@@ -75,28 +75,28 @@ def test_a_plain_server_has_no_shape(plain: dict[str, Any]) -> None:
 
 
 def test_middleware_stands_between() -> None:
-    report = report_of(Shape(middleware=True))
+    report = report_of(ServerOptions(middleware=True))
 
     seen = (report["send"].split(".")[0], report["spec_version"], report["collector"])
     assert seen == ("BaseHTTPMiddleware", "2.3", True)
 
 
 def test_without_the_collector_there_is_none() -> None:
-    report = report_of(Shape(collector=False))
+    report = report_of(ServerOptions(collector=False))
 
     seen = (report["send"], report["spec_version"], report["collector"])
     assert seen == ("RequestResponseCycle.send", "2.3", False)
 
 
 def test_all_options_of_a_shape_hold_at_once() -> None:
-    report = report_of(Shape(middleware=True, asgi_2_4=True, collector=False))
+    report = report_of(ServerOptions(middleware=True, asgi_2_4=True, collector=False))
 
     seen = (report["send"].split(".")[0], report["spec_version"], report["collector"])
     assert seen == ("BaseHTTPMiddleware", "2.4", False)
 
 
 def test_an_accepted_socket_inherits_the_send_buffer() -> None:
-    report = report_of(Shape(sndbuf_bytes=16_384))
+    report = report_of(ServerOptions(sndbuf_bytes=16_384))
 
     assert report["sndbuf_bytes"] in (16_384, 32_768)  # Linux doubles it
 
@@ -107,7 +107,9 @@ def test_as_asgi_2_4_a_send_to_a_client_that_has_left_raises(engine: str) -> Non
         async with Client(process.url, b"{}") as client:
             assert await client.read(lambda: bool(client.events), deadline_s=SOON_S)
 
-    with serve(f"{SERVERS}/sends_on.py", NOWHERE, Shape(asgi_2_4=True, engine=engine)) as process:
+    with serve(
+        f"{SERVERS}/sends_on.py", NOWHERE, ServerOptions(asgi_2_4=True, engine=engine)
+    ) as process:
         asyncio.run(leave_at_the_first_event(process))
 
     assert "send raised OSError" in process.log  # the server ends after the request, not before
@@ -130,7 +132,7 @@ def test_a_plain_server_runs_on_h11_and_asyncio_whatever_is_installed(
 
 
 def test_on_the_engine_uvloop_a_server_runs_on_httptools_and_uvloop() -> None:
-    report = report_of(Shape(engine="uvloop"))
+    report = report_of(ServerOptions(engine="uvloop"))
 
     assert engine_of(report) == ("httptools_impl", "uvloop")
 
@@ -146,7 +148,7 @@ def test_an_unknown_engine_is_refused() -> None:
     with pytest.raises(
         ValueError, match=r"^There is no engine 'auto'\. There are: asyncio, uvloop"
     ):
-        Shape(engine="auto")
+        ServerOptions(engine="auto")
 
 
 def test_the_host_refuses_an_unknown_engine() -> None:

@@ -26,11 +26,12 @@ from stages.lab.processes.children import Child
 from stages.lab.processes.forked import EARLY
 from stages.lab.processes.parent import Known
 from stages.lab.processes.process import Process
-from stages.lab.processes.serve import ENGINES, Shape, serve, upstream
+from stages.lab.processes.serve import ENGINES, ServerOptions, serve, upstream
 from stages.lab.processes.start import start
 from stages.lab.processes.targets import find
-from tests.helpers.commands import alive, gone, until, warm_parents
+from tests.helpers.commands import alive, gone, warm_parents
 from tests.helpers.places import ROOT, SERVERS
+from tests.helpers.until import until
 
 NOWHERE = "http://127.0.0.1:9"  # an upstream that is never asked
 SOON_S = 30.0  # what takes milliseconds; a machine may be busy
@@ -160,7 +161,7 @@ def test_it_ends_as_a_plain_one_does_and_says_the_same(words: tuple[str, ...], c
 @WAYS
 def test_a_signal_ends_it(way: dict[str, str]) -> None:
     with started("reports_itself", "wait", env=way) as (child, out):
-        until(lambda: set(out.seek(0) or out.read()), 1)  # what is printed is there at once
+        until(lambda: out.seek(0) or bytes(out.read()), bool, "word from it")
         child.signal(signal.SIGTERM)
 
         assert child.wait(SOON_S)
@@ -261,7 +262,7 @@ def noted(self, name):
     asked.add(name)
     return get(self, name)
 os._Environ.__getitem__ = noted
-from stages.lab import preload
+from stages.lab.processes import preload
 preload.load()
 print(*sorted(asked), sep="\\n")
 """
@@ -291,11 +292,13 @@ def test_every_variable_that_an_import_reads_is_named() -> None:
 
 def test_what_is_imported_starts_no_thread_opens_nothing_and_is_no_target() -> None:
     look = (
-        "import os, sys; from stages.lab import preload; before = os.listdir('/proc/self/fd')\n"
+        "import os, sys\n"
+        "from stages.lab.processes import preload\n"
+        "before = os.listdir('/proc/self/fd')\n"
         "preload.load()\n"
         "print(os.listdir('/proc/self/task') == [str(os.getpid())])\n"
         "print(os.listdir('/proc/self/fd') == before)\n"
-        "print(*(name for name in sys.modules if name.startswith('stages')))"
+        "print(*(name for name in sys.modules if name.startswith(('stages', 'solutions'))))"
     )
 
     alone, nothing_open, names = in_fresh_process(look)
@@ -304,7 +307,7 @@ def test_what_is_imported_starts_no_thread_opens_nothing_and_is_no_target() -> N
     modules = names.split()
     assert (alone, nothing_open) == ("True", "True")
     assert [each for each in modules if each in {f"stages.{stem}" for stem in stems}] == []
-    assert [each for each in modules if "wrong_turns" in each or "solutions" in each] == []
+    assert [each for each in modules if each.startswith(("stages.wrong_turns", "solutions"))] == []
 
 
 def test_every_library_that_is_named_is_there() -> None:
@@ -318,7 +321,7 @@ def test_every_library_that_is_named_is_there() -> None:
 
 HOLDS = """
 import sys, signal
-from stages.lab.serve import serve, upstream
+from stages.lab.processes.serve import serve, upstream
 with upstream() as first, serve(sys.argv[1], first.url) as server:
     print(first.pid, server.pid, server.plain_because, server.log.split()[1], flush=True)
     signal.pause()
@@ -447,7 +450,7 @@ def test_it_keeps_no_descriptor_and_no_child_of_those_that_have_ended() -> None:
         ended(starts_more=True)
 
     assert psutil.Process(parent).children() == []
-    until(lambda: {1} if psutil.Process(parent).num_fds() == before else set(), 1)
+    until(psutil.Process(parent).num_fds, lambda now: now == before, f"return to {before} files")
 
 
 @pytest.mark.slow("a hundred starts")
@@ -478,11 +481,11 @@ def cost_s(process: Process) -> float:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_warm_start_takes_a_third_of_a_plain_one_at_most(engine: str) -> None:
     # Measured: 0.15 s of 1.7 s, a tenth. Both are taken in the same run: a machine may be slow.
-    target, shape = "stages.s06_telemetry", Shape(engine=engine)
-    cost_s(serve(target, NOWHERE, shape))
+    target, options = "stages.s06_telemetry", ServerOptions(engine=engine)
+    cost_s(serve(target, NOWHERE, options))
 
-    warm_s = min(cost_s(serve(target, NOWHERE, shape)) for _ in range(3))
-    plain_s = cost_s(serve(target, NOWHERE, shape, env=PLAIN))
+    warm_s = min(cost_s(serve(target, NOWHERE, options)) for _ in range(3))
+    plain_s = cost_s(serve(target, NOWHERE, options, env=PLAIN))
 
     assert warm_s < plain_s / 3
 

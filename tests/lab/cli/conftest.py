@@ -1,0 +1,21 @@
+"""What the tests of all commands start from: a command, and a stand-in for the lab."""
+
+import pytest
+
+from stages.lab.cli import probe
+from stages.lab.matrix import lanes
+from tests.helpers.commands import Command, in_process
+from tests.helpers.lab import Lab
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    return in_process(capsys, monkeypatch)
+
+
+@pytest.fixture
+def lab(monkeypatch: pytest.MonkeyPatch) -> Lab:
+    lab = Lab()
+    monkeypatch.setattr(lanes, "tour", lab.tour)
+    monkeypatch.setattr(probe, "measure", lab.probe)
+    return lab
