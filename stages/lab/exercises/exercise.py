@@ -116,7 +116,7 @@ class Short(Exercise):
         ended = exam.hold(self.judge.__module__, self.name, pickled, self.deadline_s)
         if ended.outcome is not None:
             return replace(ended.outcome, printed=ended.printed)
-        if ended.exit_code == 1 and "Traceback" in ended.printed:
+        if ended.broken:
             raise CheckBroken(
                 f"The check {self.name} gave no outcome. This is a fault of the lab, not of the "
                 f"answer. Please report it with this text:\n{ended.printed}"
