@@ -1,8 +1,8 @@
 """The checks of s03 tell a right answer from a wrong one, and say what is wrong with it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import anyio
@@ -14,7 +14,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from solutions.s03_disconnect_aware import Stamp, unless_left
-from stages.lab.checks.s03_disconnect_aware import middleware, race
+from stages.lab.checks.s03_disconnect_aware import middleware, race, stamps
+from stages.lab.checks.s03_disconnect_aware.middleware import look
+from stages.lab.exercises.outcome import NotYet
+from stages.lab.processes.process import NotReady, ProcessError
 
 Call = Callable[[], Awaitable[Any]]
 STAMP = (b"x-served-by", b"stages")
@@ -374,6 +377,29 @@ def test_a_right_middleware_is_right(answer: type) -> None:
 
     assert outcome.state == "right"
     assert "6 responses had the header once" in outcome.finding
+
+
+@pytest.mark.parametrize(
+    ("exc", "got"),
+    [
+        (NotReady("late"), "it waits for ever: the messages of the scope `lifespan` do not come"),
+        (ProcessError("it was not ready after 3 s"), "it was not ready after 3 s"),
+    ],
+)
+def test_a_server_that_waits_for_its_start_is_told_from_one_that_fails(
+    exc: ProcessError, got: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def not_started(*words: Any) -> Iterator[None]:
+        raise exc
+        yield
+
+    monkeypatch.setattr(stamps, "serve_behind", not_started)  # fifteen seconds are long
+
+    with pytest.raises(NotYet) as caught:
+        asyncio.run(stamps.with_server(Stamp, look))
+
+    assert caught.value.got.startswith(got)
 
 
 # --- all ----------------------------------------------------------------------------------------

@@ -318,7 +318,7 @@ def test_every_library_that_is_named_is_there() -> None:
 
 HOLDS = """
 import sys, signal
-from stages.lab.serve import serve, upstream
+from stages.lab.processes.serve import serve, upstream
 with upstream() as first, serve(sys.argv[1], first.url) as server:
     print(first.pid, server.pid, server.plain_because, server.log.split()[1], flush=True)
     signal.pause()

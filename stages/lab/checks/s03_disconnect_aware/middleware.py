@@ -16,9 +16,9 @@ from stages.lab.checks.s03_disconnect_aware.stamp_cases import (
     SHARED,
     SOCKET,
     VALUE,
+    WAIT_S,
     Case,
 )
-from stages.lab.checks.s03_disconnect_aware.stamped import WAIT_S
 from stages.lab.checks.s03_disconnect_aware.stamps import READ_S, Stamped, headers, with_server
 from stages.lab.clients.client import Client
 from stages.lab.exercises.attempt import calling, now, show

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+ANSWER_FILE = "STAGES_ANSWER_FILE"  # the variable that tells the app (`stamped`) where the class is
+PURPOSE = "a failure of the app, on purpose"
+WAIT_S = 1.5  # for what should come in milliseconds; the rest is for a busy machine
 NAME, VALUE = "x-served-by", "stages"
 
 WWW = "https://asgi.readthedocs.io/en/latest/specs/www.html"

@@ -7,14 +7,18 @@ from typing import Any
 
 import cloudpickle
 
-from stages.lab.checks.s03_disconnect_aware.stamp_cases import LIFESPAN, MADE
-from stages.lab.checks.s03_disconnect_aware.stamped import ANSWER_FILE, PURPOSE
+from stages.lab.checks.s03_disconnect_aware.stamp_cases import (
+    ANSWER_FILE,
+    LIFESPAN,
+    MADE,
+    PURPOSE,
+)
 from stages.lab.clients.client import Client
 from stages.lab.exercises import attempt
 from stages.lab.exercises.attempt import now
 from stages.lab.exercises.outcome import NotYet
 from stages.lab.processes import tracebacks
-from stages.lab.processes.process import Process, ProcessError
+from stages.lab.processes.process import NotReady, Process, ProcessError
 from stages.lab.processes.serve import serve
 
 READ_S = 3.0  # an answer takes milliseconds; the rest is for a busy machine
@@ -89,7 +93,7 @@ async def with_server(answer: Any, look: Callable[[Stamped], Awaitable[None]]) -
                 await look(Stamped(server))
         except ProcessError as exc:
             raised, line = _raised(str(exc))
-            if "was not ready after" in str(exc):
+            if isinstance(exc, NotReady):
                 got = "it waits for ever: the messages of the scope `lifespan` do not come through"
                 expected = "the app answers that it has started"
                 late = NotYet("uvicorn starts", got, expected, LIFESPAN, line, READY_S)
