@@ -45,11 +45,11 @@ def turn(answer: Any, depth: int) -> str:
     return judge_deep(answer, depth + 1)
 
 
-def short(name: str, answer: str, judge: Any, deadline_s: float = 5.0) -> Short:
+def short(name: str, stub: str, judge: Any, deadline_s: float = 5.0) -> Short:
     return Short(
         stem="s01_naive",
         name=name,
-        answer=answer,
+        stub=stub,
         minutes=1,
         difficulty="easy",
         judge=judge,

@@ -133,7 +133,7 @@ def written(tokens_that: Callable[[str], Any], goal: str) -> list[str]:
 attack = Short(
     stem="s01_naive",
     name="attack",
-    answer="tokens_that",
+    stub="tokens_that",
     minutes=15,
     difficulty="easy",
     judge=judge_attack,

@@ -141,7 +141,7 @@ def _cut(chunks: Sequence[bytes], size: int) -> Iterator[bytes]:
 parser = Short(
     stem="s01_naive",
     name="parser",
-    answer="parse",
+    stub="parse",
     minutes=40,
     difficulty="hard",
     judge=judge_parser,

@@ -42,7 +42,7 @@ def _must_refuse(encode: Callable[[Any, Any], Any], name: str, rule: str) -> Non
 encoder = Short(
     stem="s02_json_safe",
     name="encoder",
-    answer="encode",
+    stub="encode",
     minutes=10,
     difficulty="easy",
     judge=judge_encoder,

@@ -62,7 +62,7 @@ def _must_raise(
 statuses = Short(
     stem="s02_json_safe",
     name="statuses",
-    answer="answer_for",
+    stub="answer_for",
     minutes=15,
     difficulty="medium",
     judge=judge_statuses,

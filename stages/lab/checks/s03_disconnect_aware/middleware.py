@@ -141,7 +141,7 @@ async def _leave(stamped: Stamped, path: str, how: str, rule: str) -> None:
 middleware = Short(
     stem="s03_disconnect_aware",
     name="middleware",
-    answer="Stamp",
+    stub="Stamp",
     minutes=20,
     difficulty="medium",
     judge=judge_middleware,

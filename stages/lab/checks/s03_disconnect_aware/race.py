@@ -194,7 +194,7 @@ async def judge_race(unless_left: Any) -> str:
 race = Short(
     stem="s03_disconnect_aware",
     name="race",
-    answer="unless_left",
+    stub="unless_left",
     minutes=25,
     difficulty="hard",
     judge=judge_race,

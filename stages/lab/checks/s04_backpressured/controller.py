@@ -52,7 +52,7 @@ async def hold(relay: Any, case: Case) -> None:
 controller = Short(
     stem="s04_backpressured",
     name="controller",
-    answer="relay",
+    stub="relay",
     minutes=25,
     difficulty="hard",
     judge=judge_controller,

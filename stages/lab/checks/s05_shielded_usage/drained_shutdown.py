@@ -26,7 +26,7 @@ async def judge_drain(drain: Any) -> str:
 drained_shutdown = Short(
     stem="s05_shielded_usage",
     name="drained_shutdown",
-    answer="drain",
+    stub="drain",
     minutes=20,
     difficulty="medium",
     judge=judge_drain,

@@ -40,7 +40,7 @@ async def judge_finish(finish: Any) -> str:
 finished_write = Short(
     stem="s05_shielded_usage",
     name="finished_write",
-    answer="finish",
+    stub="finish",
     minutes=25,
     difficulty="hard",
     judge=judge_finish,

@@ -90,7 +90,7 @@ async def storm(made: Any) -> None:
 gauge_owner = Short(
     stem="s06_telemetry",
     name="gauge_owner",
-    answer="Streams",
+    stub="Streams",
     minutes=20,
     difficulty="medium",
     judge=judge_streams,

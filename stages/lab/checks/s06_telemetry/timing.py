@@ -100,7 +100,7 @@ def timeline(start_s: float, tokens: Tokens) -> str:
 timing = Short(
     stem="s06_telemetry",
     name="timing",
-    answer="latencies",
+    stub="latencies",
     minutes=15,
     difficulty="easy",
     judge=judge_latencies,
