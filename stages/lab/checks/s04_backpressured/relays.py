@@ -152,21 +152,19 @@ class Scene:
         await asyncio.wait({task})
         task.result()
 
+    async def _soon(self, cancel: Callable[[], object]) -> bool:
+        """Cancel when nothing goes on any more; returns whether anything computed meanwhile."""
+        await turns.settle()
+        busy = await turns.is_busy()
+        self.moments.append("cancelled from outside")
+        cancel()
+        return busy
+
     async def _cancelled(self, how: str) -> None:
         consumer = asyncio.current_task()
         assert consumer is not None
-        busy = list[bool]()
-
-        async def soon() -> None:
-            await turns.settle()
-            busy.append(await turns.is_busy())
-            self.moments.append("cancelled from outside")
-            if how == "scope":
-                self.scope.cancel()
-            else:
-                consumer.cancel()
-
-        helper = asyncio.create_task(soon())
+        cancel = self.scope.cancel if how == "scope" else consumer.cancel
+        helper = asyncio.create_task(self._soon(cancel))
         with self.scope:
             try:
                 got = show(await anext(self.stream))
@@ -176,7 +174,7 @@ class Scene:
                 self.moments.append("CancelledError comes out")
                 if how == "cancel":
                     consumer.uncancel()
-                if any(busy):
+                if helper.done() and helper.result():
                     raise self.not_yet("the event loop never rests while all wait", IDLE) from None
                 return
             except RuntimeError as exc:
