@@ -1,1 +1,1 @@
-"""Our answers to the short exercises, one module for each stage."""
+"""Our solutions to the short exercises, one module for each stage."""

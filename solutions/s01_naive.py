@@ -1,4 +1,4 @@
-"""Our answers to the exercises of s01."""
+"""Our solutions to the exercises of s01."""
 
 from collections.abc import Iterable, Iterator
 

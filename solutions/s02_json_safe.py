@@ -1,4 +1,4 @@
-"""Our answers to the short exercises of s02."""
+"""Our solutions to the short exercises of s02."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Our answers to the short exercises of s03."""
+"""Our solutions to the short exercises of s03."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""Our answers to the short exercises of s04."""
+"""Our solutions to the short exercises of s04."""
 
 import asyncio
 from collections.abc import AsyncGenerator

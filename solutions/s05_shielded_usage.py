@@ -1,4 +1,4 @@
-"""Our answers to the short exercises of s05."""
+"""Our solutions to the short exercises of s05."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

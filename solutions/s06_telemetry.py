@@ -1,4 +1,4 @@
-"""Our answers to the short exercises of s06."""
+"""Our solutions to the short exercises of s06."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

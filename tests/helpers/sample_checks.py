@@ -34,11 +34,22 @@ def judge_broken(answer: Any) -> str:
     raise KeyError(f"no judge for {answer}")
 
 
-def short(name: str, answer: str, judge: Any, deadline_s: float = 5.0) -> Short:
+def judge_deep(answer: Any, depth: int = 0) -> str:
+    # Two functions in turn: of one that calls itself, a traceback shows three lines only.
+    return turn(answer, depth)
+
+
+def turn(answer: Any, depth: int) -> str:
+    if depth == 30:
+        raise RecursionError("a judge that is too deep")
+    return judge_deep(answer, depth + 1)
+
+
+def short(name: str, stub: str, judge: Any, deadline_s: float = 5.0) -> Short:
     return Short(
         stem="s01_naive",
         name=name,
-        answer=answer,
+        stub=stub,
         minutes=1,
         difficulty="easy",
         judge=judge,
@@ -52,4 +63,5 @@ doubling = short("doubling", "double", judge_double)
 hasty = short("hasty", "double", judge_double, deadline_s=0.5)
 waiting = short("waiting", "wait", judge_wait, deadline_s=0.5)
 broken = short("broken", "double", judge_broken)
+deep = short("deep", "double", judge_deep)
 eager = short("eager", "double", judge_eager)

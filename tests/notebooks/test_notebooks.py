@@ -103,10 +103,10 @@ def test_a_notebook_says_the_minutes_and_the_difficulty_of_each_exercise(stem: s
 
 @pytest.mark.parametrize("exercise", SHORT, ids=lambda one: one.key)
 def test_a_stub_is_what_the_solution_is_called_and_takes_what_it_takes(exercise: Short) -> None:
-    ours = ast.parse(solutions.source(ROOT / "solutions" / f"{exercise.stem}.py", exercise.answer))
+    ours = ast.parse(solutions.source(ROOT / "solutions" / f"{exercise.stem}.py", exercise.stub))
 
-    assert signature(ours, exercise.answer) == signature(
-        ast.parse(defining(read(exercise.stem), exercise.answer).source), exercise.answer
+    assert signature(ours, exercise.stub) == signature(
+        ast.parse(defining(read(exercise.stem), exercise.stub).source), exercise.stub
     )
 
 
@@ -132,7 +132,7 @@ def test_an_exercise_has_three_hints_that_say_something(exercise: Exercise) -> N
 def test_a_solution_shows_the_answer_and_what_else_would_be_right(exercise: Short) -> None:
     shown = repr(exercise.solution())
 
-    assert re.search(rf"^(class|(async )?def) {exercise.answer}\b", shown, re.MULTILINE)
+    assert re.search(rf"^(class|(async )?def) {exercise.stub}\b", shown, re.MULTILINE)
     assert len(exercise.or_else) > 40
     assert shown.endswith(exercise.or_else)
 
@@ -148,7 +148,7 @@ def test_with_the_solutions_put_in_every_check_is_right(
     for one in of_stage(stem):
         if isinstance(one, Short):
             path = ROOT / "solutions" / f"{stem}.py"
-            defining(notebook, one.answer).source = solutions.source(path, one.answer)
+            defining(notebook, one.stub).source = solutions.source(path, one.stub)
         if isinstance(one, Build):
             shutil.copy(ROOT / "stages" / f"{stem}.py", one.path)
 

@@ -1,7 +1,9 @@
-"""Checks: the exercises of each stage, in a module with the stage's stem.
+"""Checks: the exercises of each stage, in a package with the stage's stem and a module for each.
 
-A module has one `Build` called `build`, from the second stage on, and its short exercises under
-their names. `all_exercises` finds them in the order of its `EXERCISES`.
+A package has one `Build` called `build`, from the second stage on, and its short exercises under
+their names. `all_exercises` finds them in the order of its `EXERCISES`. An exercise has the
+name of its module and hides it: `from stages.lab.checks.s01_naive import parser` is the exercise.
+What else its module holds, `from stages.lab.checks.s01_naive.parser import feeds` gives.
 """
 
 import importlib

@@ -132,13 +132,12 @@ def _close(out: Console, build: Build, outcome: Outcome) -> int:
 
 def _commands(build: Build, outcome: Outcome) -> dict[str, str]:
     """Return what to type after a check, and what it shows."""
-    file, told = work.shown(build.path), dict(outcome.lines)
+    file = work.shown(build.path)
     if outcome.state == "right":
         beside = f"{PYTHON} diff {file} {build.number}"
         return {f"{PYTHON} progress": "what is next", beside: "yours beside ours"}
-    if "first" in told:
-        probe = told["first"].partition(":")[0]
-        return {f"{PYTHON} probe {file} {probe}": "all its cases, the timeline, the log"}
+    if outcome.probe:
+        return {f"{PYTHON} probe {file} {outcome.probe}": "all its cases, the timeline, the log"}
     return {}
 
 

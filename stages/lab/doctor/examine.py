@@ -1,4 +1,4 @@
-"""The doctor: is this machine ready for the workshop, and if not, what is missing?
+"""The examination by the doctor: is this machine ready, and if not, what is missing?
 
 Only the standard library is imported at the top: a package that is missing shall be found, and
 nobody shall stumble over it.

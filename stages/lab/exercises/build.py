@@ -121,7 +121,7 @@ class Build(Exercise):
         try:
             cells = asyncio.run(lanes.tour([find(str(self.path))], on_cell, names=names))
         except ProcessError as exc:
-            return self._failed(*work.why_not_started(str(exc), self.path))
+            return self._failed(*work.why_not_started(exc, self.path))
         except ProbeBroken as exc:
             told = "A probe gave no verdict. That is a fault of the lab, and not of your file."
             again = "Check again. If it comes back, please report it with this text."
@@ -146,7 +146,7 @@ class Build(Exercise):
                 failed = client.status is not None and client.status >= 500
                 at = _where(bench.server, self.path, wait=hangs or failed)
         except ProcessError as exc:
-            return self._failed(*work.why_not_started(str(exc), self.path))
+            return self._failed(*work.why_not_started(exc, self.path))
         if hangs:
             begun = "nothing" if client.status is None else f"status {client.status}, and no end"
             got = f"{begun} in {FIRST_ANSWER_S:g} s. Probably it waits for something, or loops"
@@ -179,7 +179,7 @@ class Build(Exercise):
         lines += [("look", f"{more}    all cases, the timeline, the log")]
         verb = "is" if len(red) == 1 else "are"
         told = f"{len(red)} of {len(cells)} probes {verb} red."
-        return Outcome("not yet", self.name, told, tuple(lines))
+        return Outcome("not yet", self.name, told, tuple(lines), probe=first.probe)
 
     def _not_attempted(self, told: str) -> Outcome:
         return Outcome("not attempted", self.name, told)

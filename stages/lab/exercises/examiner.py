@@ -1,4 +1,6 @@
-"""The child side of a check: it has the learner's answer, judges it, and writes the outcome.
+"""The examiner: alone in a room with a learner's answer, it judges that and writes the outcome.
+
+`exam` waits outside. What fails in here, but for the answer itself, ends the process with BROKEN.
 
 A process of its own, because the answer may loop for ever, end the process, or leave something
 behind; and because a notebook's event loop is patched, which distorts what several checks look at.
@@ -14,6 +16,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +26,7 @@ import cloudpickle
 
 from stages.lab.bench.verdict import Late
 from stages.lab.exercises import attempt
-from stages.lab.exercises.exam import READY
+from stages.lab.exercises.exam import BROKEN, READY
 from stages.lab.exercises.exercise import Short
 from stages.lab.exercises.outcome import NotYet, Outcome, not_measured, not_yet
 from stages.lab.exercises.toll import Toll
@@ -75,7 +78,7 @@ class Watch:
             if not attempt.where(exc.__traceback__) and isinstance(exc, Exception):
                 if (starved := self._starved(attempt.unwrapped(exc))) is not None:
                     return starved
-                raise  # ours: the parent says that the check is broken
+                raise  # ours: the check is broken
             return not_yet(self._exercise.name, attempt.failed(exc))
         return Outcome("right", self._exercise.name, holds)
 
@@ -122,4 +125,8 @@ class Watch:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except Exception:
+        traceback.print_exc()
+        sys.exit(BROKEN)

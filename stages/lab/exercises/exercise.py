@@ -67,14 +67,14 @@ class Short(Exercise):
     """A short exercise. `check` takes the function or class that the learner has written.
 
     `judge` gets it in a process of its own, and returns one line that says what holds, or raises
-    NotYet. It stands in the module in which the exercise is a variable of this `name`. `answer` is
-    what the learner writes, by its name in the notebook and in `solutions/`. `or_else` says what
+    NotYet. It stands in the module in which the exercise is a variable of this `name`. `stub` is
+    the name of what the learner writes, in the notebook and in `solutions/`. `or_else` says what
     else would have been right. `deadline_s` is for the whole check.
     """
 
     stem: str
     name: str
-    answer: str
+    stub: str
     minutes: int
     difficulty: Difficulty
     judge: Judge
@@ -88,12 +88,12 @@ class Short(Exercise):
         Where the machine was too busy to tell, it is done again, AGAIN times.
         Raises CheckBroken when the check itself fails.
         """
-        call = f"{self.name}.check({self.answer})"
+        call = f"{self.name}.check({self.stub})"
         if not inspect.isclass(answer) and not inspect.isroutine(answer):
             got = f"{show(answer)}, which is no function and no class"
-            return self._cannot(call, got, f"Hand over {self.answer} itself, and not a call of it.")
+            return self._cannot(call, got, f"Hand over {self.stub} itself, and not a call of it.")
         if is_stub(answer):
-            todo = f"Write {self.answer} in place of its `...`, then run both cells again."
+            todo = f"Write {self.stub} in place of its `...`, then run both cells again."
             return Outcome("not attempted", self.name, f"{todo} {self.name}.hint() helps.")
         try:
             pickled = cloudpickle.dumps((source_of(answer), answer))
@@ -103,30 +103,30 @@ class Short(Exercise):
         outcome, left = self._examine(pickled), AGAIN
         while outcome.state == "not measured" and left:
             outcome, left = self._examine(pickled), left - 1
-        told = solutions.other_kind(self.stem, answer, self.answer)
+        told = solutions.other_kind(self.stem, answer, self.stub)
         if told and outcome.state == "not yet":
             return replace(outcome, lines=(*outcome.lines, ("note", told)))
         return self._noted(outcome)
 
     def solution(self) -> Text:
         """Return our solution, and what else would have been right."""
-        return solutions.solution(self.stem, self.answer, self.or_else)
+        return solutions.solution(self.stem, self.stub, self.or_else)
 
     def _examine(self, pickled: bytes) -> Outcome:
         ended = exam.hold(self.judge.__module__, self.name, pickled, self.deadline_s)
         if ended.outcome is not None:
             return replace(ended.outcome, printed=ended.printed)
-        if ended.exit_code == 1 and "Traceback" in ended.printed:
+        if ended.broken:
             raise CheckBroken(
                 f"The check {self.name} gave no outcome. This is a fault of the lab, not of the "
                 f"answer. Please report it with this text:\n{ended.printed}"
             )
         if ended.late is not None and ended.late.undecided:
-            return not_measured(self.name, self.answer, ended.late)
+            return not_measured(self.name, self.stub, ended.late)
         got = f"the process of the check ended {how_ended(ended.exit_code)}"
         if ended.late is not None:
             got = f"{ended.late}. Probably a step of C, or an import, never ends; its process did."
-        return self._cannot(self.answer, got, "An answer returns or raises, and ends no process.")
+        return self._cannot(self.stub, got, "An answer returns or raises, and ends no process.")
 
     def _cannot(self, called: str, got: str, rule: str) -> Outcome:
         lines = (("called", called), ("got", got), ("rule", rule))

@@ -49,6 +49,8 @@ class NotYet(Exception):
 class Outcome:
     """What a check says. `finding` is one line; `lines` are a name and a text each, in order.
 
+    `probe` is the one to look at first, where a probe has decided.
+
     Nothing here but `printed`, what the learner's code wrote, differs from run to run unless the
     answer does, or nothing was measured.
     """
@@ -58,6 +60,7 @@ class Outcome:
     finding: str
     lines: tuple[tuple[str, str], ...] = ()
     printed: str = field(default="", compare=False)
+    probe: str = ""
 
     def __repr__(self) -> str:
         head = f"{MARKS[self.state]} {self.exercise}: {self.state}. {self.finding}".rstrip()

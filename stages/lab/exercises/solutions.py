@@ -1,4 +1,4 @@
-"""Answers of ours: a hint, and our solution as the code that a cell would hold."""
+"""Solutions: a hint on the way to ours, and ours as the code that a cell would hold."""
 
 import ast
 import inspect
@@ -23,7 +23,7 @@ def hint(hints: tuple[str, ...], number: int) -> Text:
 
 
 def solution(stem: str, name: str, or_else: str) -> Text:
-    """Return our answer of this name as code, and what else would have been right."""
+    """Return our solution of this name as code, and what else would have been right."""
     code = source(SOLUTIONS / f"{stem}.py", name)
     return Text(f"```python\n{code}\n```\n\n{or_else}", f"{code}\n\n{or_else}")
 

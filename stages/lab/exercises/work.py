@@ -4,7 +4,7 @@ from pathlib import Path
 
 from stages.lab.exercises import progress
 from stages.lab.processes import tracebacks
-from stages.lab.processes.process import ROOT
+from stages.lab.processes.process import ROOT, NotReady, ProcessError
 
 
 class WorkError(RuntimeError):
@@ -55,13 +55,11 @@ def why_unreadable(exc: Exception) -> tuple[str, str]:
     return f"{type(exc).__name__}: {exc.msg}", f"{lead}{text}\n{' ' * (len(lead) + _column(exc))}^"
 
 
-def why_not_started(told: str, path: Path) -> tuple[str, str]:
-    """Return what a server that did not start said last, and the learner's line where that was.
-
-    `told` is the message of the ProcessError.
-    """
+def why_not_started(exc: ProcessError, path: Path) -> tuple[str, str]:
+    """Return what a server that did not start said last, and the learner's line where that was."""
+    told = str(exc)
     raised, line = tracebacks.last_in(told, path)
-    if "was not ready after" in told:
+    if isinstance(exc, NotReady):
         return "nothing: it waits, and does not get ready", line
     return raised or told.splitlines()[-1].strip(), line
 

@@ -22,11 +22,13 @@ from stages.lab.matrix.cells import AGAIN, Cell, OnCell, ProbeBroken, probe
 from stages.lab.probes import all_probes
 from stages.lab.processes.children import Child
 from stages.lab.processes.leash import end_with_parent
-from stages.lab.processes.process import ProcessError, how_ended
+from stages.lab.processes.process import NotReady, ProcessError, how_ended
 from stages.lab.processes.start import start
 from stages.lab.processes.targets import Target, find
 
-FAILURES: dict[str, type[Exception]] = {"ProcessError": ProcessError, "ProbeBroken": ProbeBroken}
+FAILURES: dict[str, type[Exception]] = {
+    kind.__name__: kind for kind in (NotReady, ProcessError, ProbeBroken)
+}
 LINE_BYTES = 64 * 1024 * 1024  # a cell holds the log of its server
 STDERR = 2  # ours: what a lane says of itself is for who runs it
 COUNT = 4  # measured on two cores: a tour takes 75 s, and 92 s beside two busy loops
@@ -39,7 +41,7 @@ def to_line(cell: Cell) -> str:
 
 
 def from_line(line: str | bytes) -> Cell:
-    """Return the cell of a line; raises ProcessError or ProbeBroken where the lane did."""
+    """Return the cell of a line; raises what the lane did, if it is one of FAILURES."""
     document = json.loads(line)
     if "failed" in document:
         raise FAILURES[document["failed"]](document["message"])

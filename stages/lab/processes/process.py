@@ -13,7 +13,6 @@ import os
 import signal
 import socket
 import tempfile
-import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from typing import Self
 from stages.lab.processes.children import ROOT as ROOT
 from stages.lab.processes.children import Child, above_2
 from stages.lab.processes.children import how_ended as how_ended
+from stages.lab.processes.leash import end_with_parent
 from stages.lab.processes.start import start
 from stages.lab.sockets import adopt, listen
 
@@ -38,6 +38,10 @@ READY = b"ready\n"
 
 class ProcessError(RuntimeError):
     """A helper process did not do its part. The message holds the end of its log."""
+
+
+class NotReady(ProcessError):
+    """It was still starting at its deadline, and was killed: it waits, where others fail."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Handover:
         os.set_inheritable(self.leash, False)
         faulthandler.register(STACKS, chain=True)  # the chain ends the process
         signal.signal(CENSUS, signal.SIG_IGN)  # or it would end one that gives no census
-        threading.Thread(target=_end_with_parent, args=(self.leash,), daemon=True).start()
+        end_with_parent(self.leash)
         return adopt(self.listener)
 
     def tell_ready(self) -> None:
@@ -69,18 +73,14 @@ class Handover:
         os.write(self.leash, READY)
 
 
-def _end_with_parent(leash: int) -> None:
-    os.read(leash, 1)  # the parent never writes: this returns when its end closes
-    os.killpg(os.getpgrp(), signal.SIGKILL)  # the group: a server may have workers of its own
-
-
 class Process:
     """A helper process `python -m MODULE … --handover …` with a listening socket of its own.
 
     A context manager, to be used once. `sndbuf_bytes` sets `SO_SNDBUF` of the listening socket;
-    accepted sockets inherit it. Raises ProcessError when the process is not ready after `ready_s`
-    or ends before, and on the way out when it had to be killed after `grace_s`, unless another
-    exception is on its way out already, or it need not end by itself (`must_end` is false).
+    accepted sockets inherit it. Raises NotReady when the process is not ready after `ready_s`, and
+    ProcessError when it ends before. Raises ProcessError on the way out, too, when it had to be
+    killed after `grace_s`, unless another exception is on its way out already, or it need not end
+    by itself (`must_end` is false).
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class Process:
                 f"import or its start-up failed; mend that, and start it again. {self.log_tail()}"
             )
         self._write_stacks()
-        raise ProcessError(
+        raise NotReady(
             f"{self.name} was not ready after {self._ready_s:g} s and was killed. Probably its "
             "import or its start-up waits for something that does not come; see below where it "
             f"stood, or give it more time. {self.log_tail()}"

@@ -16,13 +16,15 @@ from stages.lab.exercises import exam
 from stages.lab.processes.start import start
 from tests.helpers.busy import busy, one_core
 from tests.helpers.sample_checks import doubling, hasty, waiting
-from tests.lab.checks.test_s03_disconnect_aware import (
+from tests.helpers.wrong_answers import (
     DropsLifespan,
     RepeatsTheBody,
+    deaf_to_a_second_signal,
     leaves_the_loser,
+    left_running,
+    own_task,
     spins,
 )
-from tests.lab.checks.test_s05_shielded_usage import deaf_to_a_second_signal, left_running, own_task
 
 pytestmark = [
     pytest.mark.slow("checks on a busy machine"),

@@ -26,24 +26,14 @@ def test_the_exercises_stand_in_the_order_of_the_notebook() -> None:
 # The parser.
 
 
-def test_a_stub_of_the_parser_is_not_attempted() -> None:
-    def parse(chunks: Any) -> Any: ...
-
-    assert parser.check(parse).state == "not attempted"
-
-
-def test_our_parser_is_right() -> None:
-    outcome = parser.check(parse)
-
-    assert outcome.state == "right"
-    assert f"All {len(STREAMS)} streams" in outcome.finding
-
-
 def test_a_generator_is_right_too() -> None:
     def parse_and_yield(chunks: Iterable[bytes]) -> Iterator[tuple[str, str, str]]:
         yield from parse(chunks)
 
-    assert parser.check(parse_and_yield).state == "right"
+    outcome = parser.check(parse_and_yield)
+
+    assert outcome.state == "right"
+    assert f"All {len(STREAMS)} streams" in outcome.finding
 
 
 def read_lines(lines: Iterable[str]) -> Events:
@@ -316,19 +306,6 @@ def test_the_caret_stands_under_the_byte_at_which_the_events_begin_to_differ() -
 # The attack.
 
 
-def test_a_stub_of_the_attack_is_not_attempted() -> None:
-    def tokens_that(goal: str) -> Any: ...
-
-    assert attack.check(tokens_that).state == "not attempted"
-
-
-def test_our_attack_is_right() -> None:
-    outcome = attack.check(tokens_that)
-
-    assert outcome.state == "right"
-    assert "All 4 attacks work" in outcome.finding
-
-
 def test_other_attacks_are_right_too() -> None:
     def others(goal: str) -> list[str]:
         return {
@@ -338,7 +315,10 @@ def test_other_attacks_are_right_too() -> None:
             "cut the connection": ["\udc00"],
         }[goal]
 
-    assert attack.check(others).state == "right"
+    outcome = attack.check(others)
+
+    assert outcome.state == "right"
+    assert "All 4 attacks work" in outcome.finding
 
 
 def instead(goal: str, *tokens: Any) -> Callable[[str], Any]:

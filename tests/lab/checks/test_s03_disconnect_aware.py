@@ -1,8 +1,8 @@
 """The checks of s03 tell a right answer from a wrong one, and say what is wrong with it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import anyio
@@ -11,21 +11,27 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from solutions.s03_disconnect_aware import Stamp, unless_left
-from stages.lab.checks.s03_disconnect_aware import middleware, race
+from stages.lab.checks.s03_disconnect_aware import middleware, race, stamps
+from stages.lab.checks.s03_disconnect_aware.middleware import look
+from stages.lab.exercises.outcome import NotYet
+from stages.lab.processes.process import NotReady, ProcessError
+from tests.helpers.wrong_answers import (
+    STAMP,
+    DropsLifespan,
+    Middleware,
+    RepeatsTheBody,
+    end,
+    leaves_the_loser,
+    spins,
+)
 
 Call = Callable[[], Awaitable[Any]]
-STAMP = (b"x-served-by", b"stages")
 
 
 # --- race ---------------------------------------------------------------------------------------
-
-
-async def race_stub(call: Call, left: Call) -> Any:
-    """Return what call returns, or None when left returns first; the loser has ended."""
-    ...  # the stub of the notebook
 
 
 async def one_after_the_other(call: Call, left: Call) -> Any:
@@ -35,12 +41,6 @@ async def one_after_the_other(call: Call, left: Call) -> Any:
 
 async def waits_for_both(call: Call, left: Call) -> Any:
     return (await asyncio.gather(call(), left()))[0]
-
-
-async def leaves_the_loser(call: Call, left: Call) -> Any:
-    calling, leaving = asyncio.ensure_future(call()), asyncio.ensure_future(left())
-    done, _ = await asyncio.wait({calling, leaving}, return_when=asyncio.FIRST_COMPLETED)
-    return calling.result() if calling in done else None
 
 
 async def cancels_and_goes(call: Call, left: Call) -> Any:
@@ -62,22 +62,6 @@ async def polls(call: Call, left: Call) -> Any:
         return None
     finally:
         await end(calling, leaving)
-
-
-async def spins(call: Call, left: Call) -> Any:
-    calling, leaving = asyncio.ensure_future(call()), asyncio.ensure_future(left())
-    try:
-        while not (calling.done() or leaving.done()):  # noqa: ASYNC110  # the mistake
-            await asyncio.sleep(0)
-    finally:
-        await end(calling, leaving)
-    return None if calling.cancelled() else calling.result()
-
-
-async def end(*tasks: "asyncio.Future[Any]") -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def lets_the_group_out(call: Call, left: Call) -> Any:
@@ -182,46 +166,13 @@ def test_a_race_that_loses_its_loser_is_shown_the_moments() -> None:
     )
 
 
-@pytest.mark.parametrize("answer", [unless_left, waits_with_asyncio])
-def test_a_right_race_is_right(answer: Callable[..., Any]) -> None:
-    outcome = race.check(answer)
+def test_a_race_of_two_tasks_is_right_too() -> None:
+    outcome = race.check(waits_with_asyncio)
 
     assert (outcome.state, outcome.finding[:12]) == ("right", "All 12 races")
 
 
 # --- middleware ---------------------------------------------------------------------------------
-
-
-class StampStub:
-    """Adds a header to every HTTP response."""
-
-    def __init__(self, app: ASGIApp) -> None: ...
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
-
-
-class Middleware:
-    """What the wrong ones have in common: the shape of a right one, with holes to fill."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        await self.http(scope, receive, send)
-
-    async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def stamped(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self.stamp(message)
-            await send(message)
-
-        await self.app(scope, receive, stamped)
-
-    def stamp(self, message: Message) -> None:
-        message["headers"] = [*message.get("headers", ()), STAMP]
 
 
 class DoesNothing(Middleware):
@@ -250,12 +201,6 @@ class StampsSuccess(Middleware):
             super().stamp(message)
 
 
-class DropsLifespan(Middleware):
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            await super().__call__(scope, receive, send)
-
-
 class StampsEveryMessage(Middleware):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def stamped(message: Message) -> None:
@@ -269,16 +214,6 @@ class ReadsTheBody(Middleware):
     async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await super().http(scope, receive, send)
-
-
-class RepeatsTheBody(Middleware):
-    async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        first = await receive()
-
-        async def again() -> Message:
-            return first
-
-        await super().http(scope, again, send)
 
 
 class ForgetsTheLeave(Middleware):
@@ -368,17 +303,31 @@ def test_a_middleware_that_raises_is_shown_its_line() -> None:
     assert 'message["headers"].append(STAMP)' in dict(outcome.lines)["at"]
 
 
-@pytest.mark.parametrize("answer", [Stamp, WithMutableHeaders])
-def test_a_right_middleware_is_right(answer: type) -> None:
-    outcome = middleware.check(answer)
+def test_a_middleware_with_mutable_headers_is_right_too() -> None:
+    outcome = middleware.check(WithMutableHeaders)
 
     assert outcome.state == "right"
     assert "6 responses had the header once" in outcome.finding
 
 
-# --- all ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("exc", "got"),
+    [
+        (NotReady("late"), "it waits for ever: the messages of the scope `lifespan` do not come"),
+        (ProcessError("it was not ready after 3 s"), "it was not ready after 3 s"),
+    ],
+)
+def test_a_server_that_waits_for_its_start_is_told_from_one_that_fails(
+    exc: ProcessError, got: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def not_started(*words: Any) -> Iterator[None]:
+        raise exc
+        yield
 
+    monkeypatch.setattr(stamps, "serve_behind", not_started)  # fifteen seconds are long
 
-@pytest.mark.parametrize(("exercise", "stub"), [(race, race_stub), (middleware, StampStub)])
-def test_a_stub_is_not_attempted(exercise: Any, stub: Any) -> None:
-    assert exercise.check(stub).state == "not attempted"
+    with pytest.raises(NotYet) as caught:
+        asyncio.run(stamps.with_server(Stamp, look))
+
+    assert caught.value.got.startswith(got)

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from stages.lab.checks import all_exercises
+from stages.lab.cli.exercise import _commands
 from stages.lab.exercises import progress
+from stages.lab.exercises.build import Build
+from stages.lab.exercises.outcome import Outcome
 from tests.helpers.commands import Command, alive, descendants, started
 from tests.helpers.places import ROOT
 
@@ -113,6 +116,16 @@ def test_a_check_reports_as_a_tour_does(command: Command, work: Path) -> None:
         f"  python -m stages probe {work}/s03.py leave-before-headers  "
         "all its cases, the timeline, the log\n"
     )
+
+
+def test_a_probe_to_look_at_is_taken_from_the_outcome_and_not_from_its_text() -> None:
+    build = next(one for one in all_exercises() if isinstance(one, Build))
+    told = (("first", "leave-mid-stream: does the upstream end?"),)
+
+    named = _commands(build, Outcome("not yet", "build", "", probe="text-survives"))
+
+    assert [command.split()[-1] for command in named] == ["text-survives"]
+    assert _commands(build, Outcome("not yet", "build", "", told)) == {}
 
 
 def test_a_check_that_is_right_is_noted_and_leads_on(command: Command, work: Path) -> None:

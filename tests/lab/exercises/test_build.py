@@ -14,6 +14,7 @@ from stages.lab.exercises import work
 from stages.lab.exercises.build import Build
 from stages.lab.matrix import lanes
 from stages.lab.matrix.cells import Cell, ProbeBroken
+from stages.lab.processes.process import NotReady, ProcessError
 from tests.helpers.places import ROOT
 
 BUILDS = [one for one in all_exercises() if isinstance(one, Build)]
@@ -140,16 +141,25 @@ def test_a_file_that_is_no_text_is_explained(build: Build) -> None:
 
 def test_a_file_that_does_not_get_ready_is_explained_by_where_it_stood(build: Build) -> None:
     build.path.write_text("\n\n\nwaits_for_ever()\n")
-    told = (
+    exc = NotReady(
         "The server was not ready after 30 s and was killed. Its log ends with:\n"
         "Current thread (most recent call first):\n"
         f'  File "{build.path}", line 4 in <module>\n'
         '  File "host.py", line 74 in _import_file\n'
     )
 
-    assert work.why_not_started(told, build.path) == (
+    assert work.why_not_started(exc, build.path) == (
         "nothing: it waits, and does not get ready",
         "line 4: waits_for_ever()",
+    )
+
+
+def test_a_file_that_fails_with_the_words_of_a_late_one_is_told_as_it_failed(build: Build) -> None:
+    failed = ProcessError("Its log ends with:\n    RuntimeError: it was not ready after 3 s")
+
+    assert work.why_not_started(failed, build.path) == (
+        "RuntimeError: it was not ready after 3 s",
+        "",
     )
 
 
@@ -265,8 +275,10 @@ def test_what_is_named_and_green_is_right_so_far(build: Build) -> None:
 def test_a_red_probe_is_shown_with_its_rule_and_how_to_see_more(build: Build) -> None:
     build.path.write_text(stage_file("s02_json_safe"))
 
-    told = repr(build.check("usage-chunk-survives", "leave-before-headers"))
+    outcome = build.check("usage-chunk-survives", "leave-before-headers")
 
+    told = repr(outcome)
+    assert outcome.probe == "leave-before-headers"
     assert "✗ build: not yet. 1 of 2 probes is red.\n" in told
     assert "  probes  ✓ usage-chunk-survives\n          ✗ leave-before-headers\n" in told
     assert "  got     a closed window: the upstream was still open" in told

@@ -16,10 +16,12 @@ import pytest
 
 from stages.lab.checks.s01_naive import parser
 from stages.lab.checks.s03_disconnect_aware import race
+from stages.lab.exercises import exam
 from stages.lab.exercises.exercise import CheckBroken, Exercise
+from stages.lab.processes.start import start
 from tests.helpers.commands import descendants, gone
 from tests.helpers.places import ROOT
-from tests.helpers.sample_checks import broken, doubling, eager, hasty, short, waiting
+from tests.helpers.sample_checks import broken, deep, doubling, eager, hasty, short, waiting
 from tests.helpers.until import until
 
 
@@ -50,6 +52,11 @@ def loops(number: int) -> int:
 
 def leaves(number: int) -> int:
     os._exit(7)
+
+
+def imitates(number: int) -> int:
+    print("Traceback (most recent call last):", flush=True)
+    os._exit(1)
 
 
 def exits(number: int) -> int:
@@ -215,6 +222,31 @@ def test_what_a_judge_catches_too_late_is_the_learners_all_the_same() -> None:
 def test_a_judge_that_fails_is_the_fault_of_the_lab() -> None:
     with pytest.raises(CheckBroken, match=r"fault of the lab(.|\n)*KeyError: 'no judge"):
         broken.check(right)
+
+
+def test_a_judge_that_fails_deep_down_is_the_fault_of_the_lab_also_when_its_log_is_cut() -> None:
+    with pytest.raises(CheckBroken, match=r"RecursionError") as caught:
+        deep.check(right)
+
+    assert "Traceback" not in str(caught.value)
+
+
+def test_an_examiner_that_does_not_even_start_is_the_fault_of_the_lab(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def elsewhere(words: list[str], **options: Any) -> Any:
+        return start(["stages.lab.exercises.nowhere", *words[1:]], **options)
+
+    monkeypatch.setattr(exam, "start", elsewhere)
+
+    with pytest.raises(CheckBroken, match=r"fault of the lab(.|\n)*No module named .*nowhere"):
+        doubling.check(right)
+
+
+def test_an_answer_that_ends_the_process_as_a_traceback_does_is_not_the_fault_of_the_lab() -> None:
+    told = repr(doubling.check(imitates))
+
+    assert "got     the process of the check ended with exit code 1" in told
 
 
 def test_a_check_runs_on_a_loop_that_no_notebook_has_patched() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from stages.lab.exercises import solutions
 
-MODULE = '''"""Answers."""
+MODULE = '''"""Solutions."""
 
 import json
 import re
@@ -33,12 +33,12 @@ def other() -> Iterator[str]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    path = tmp_path / "answers.py"
+    path = tmp_path / "ours.py"
     path.write_text(MODULE)
     return path
 
 
-def test_an_answer_comes_with_its_imports_its_constants_and_its_helpers(path: Path) -> None:
+def test_a_solution_comes_with_its_imports_its_constants_and_its_helpers(path: Path) -> None:
     assert solutions.source(path, "wanted") == (
         "import json\n"
         "from collections.abc import Sequence\n"
@@ -58,6 +58,6 @@ def test_an_answer_comes_with_its_imports_its_constants_and_its_helpers(path: Pa
     )
 
 
-def test_an_answer_that_is_not_there_is_named(path: Path) -> None:
-    with pytest.raises(LookupError, match=r"answers\.py has no absent\. It has: json, re, "):
+def test_a_solution_that_is_not_there_is_named(path: Path) -> None:
+    with pytest.raises(LookupError, match=r"ours\.py has no absent\. It has: json, re, "):
         solutions.source(path, "absent")

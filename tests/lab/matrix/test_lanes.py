@@ -16,7 +16,7 @@ from stages.lab.bench.verdict import Moment, Verdict
 from stages.lab.clients.dialects import DIALECTS
 from stages.lab.matrix import lanes
 from stages.lab.matrix.cells import Cell, ProbeBroken
-from stages.lab.processes.process import ProcessError
+from stages.lab.processes.process import NotReady, ProcessError
 from stages.lab.processes.targets import Target, find
 
 CELL = Cell(
@@ -34,11 +34,18 @@ def test_a_cell_comes_out_of_its_line_as_it_went_in() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "error"), [("ProcessError", ProcessError), ("ProbeBroken", ProbeBroken)]
+    ("name", "error"),
+    [("ProcessError", ProcessError), ("NotReady", NotReady), ("ProbeBroken", ProbeBroken)],
 )
 def test_what_a_lane_raises_is_raised_here(name: str, error: type[Exception]) -> None:
-    with pytest.raises(error, match="why it failed"):
+    with pytest.raises(error, match="why it failed") as caught:
         lanes.from_line(f'{{"failed": "{name}", "message": "why it failed"}}')
+
+    assert type(caught.value) is error
+
+
+def test_every_kind_of_process_error_comes_out_of_a_lane() -> None:
+    assert {ProcessError, *ProcessError.__subclasses__()} <= set(lanes.FAILURES.values())
 
 
 def test_a_server_that_does_not_start_is_explained() -> None:

@@ -23,7 +23,7 @@ import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
-from stages.lab.processes.process import LOG_TAIL_LINES, Process, ProcessError
+from stages.lab.processes.process import LOG_TAIL_LINES, NotReady, Process, ProcessError
 from stages.lab.processes.serve import serve
 from tests.helpers.commands import gone
 from tests.helpers.places import SERVERS
@@ -148,6 +148,18 @@ def test_one_that_hangs_is_explained_with_where_it_stood(stem: str, in_log: str)
     )
     assert re.match(what + why + do + log, said)
     assert in_log in said
+
+
+@pytest.mark.parametrize(("stem", "kind"), [("hangs", NotReady), ("import_error", ProcessError)])
+def test_one_that_hangs_is_told_from_one_that_failed_without_reading_the_message(
+    stem: str, kind: type[ProcessError]
+) -> None:
+    # Ten seconds: one that fails takes 0.2, and a busy machine must not make a hang of it.
+    ready_s = 0.1 if kind is NotReady else 10.0
+    with pytest.raises(ProcessError) as caught, server(stem, ready_s=ready_s):
+        pass
+
+    assert type(caught.value) is kind
 
 
 @only_linux

@@ -2,6 +2,8 @@
 
 The pickled class is in the file that ANSWER_FILE names. What the app does at a path is what a check
 asks for; `/saw` tells what the app has seen.
+
+Only the server imports this: the class is loaded here, and what that imports may be the exercise.
 """
 
 import asyncio
@@ -18,10 +20,9 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-ANSWER_FILE = "STAGES_ANSWER_FILE"
-PURPOSE = "a failure of the app, on purpose"
+from stages.lab.checks.s03_disconnect_aware.stamp_cases import ANSWER_FILE, PURPOSE, WAIT_S
+
 LOOK_S = 0.02  # between two looks for the client, as a handler does that polls
-WAIT_S = 1.5  # for what should come in milliseconds; the rest is for a busy machine
 
 saw: dict[str, asyncio.Event] = {}
 

@@ -1,7 +1,7 @@
 """Relays: an upstream that is read ahead into a bounded queue, and a consumer that it meets.
 
 The upstream and the consumer note their moments. What the consumer does is a case: it takes tokens,
-is busy, closes the generator, or is cancelled. No clock is in it but the one that ends a hang.
+is busy, closes the generator, or is cancelled. No clock is in it.
 """
 
 import asyncio
@@ -15,17 +15,14 @@ from stages.lab.checks.s04_backpressured.relay_cases import (
     AHEAD,
     CLOSE,
     CLOSED,
-    GENERATOR,
     IDLE,
     NO_STRAY,
-    NOBODY_TAKES,
     NOT_OURS,
     Case,
 )
-from stages.lab.exercises.attempt import calling, failed, show, standing
+from stages.lab.exercises.attempt import show
 from stages.lab.exercises.outcome import NotYet
 
-HANG_S = 3.0  # a case takes milliseconds; the rest is for a busy machine
 MOMENTS = 12  # in a message, the last ones
 
 Relay = Callable[[AsyncGenerator[str, None], int], AsyncGenerator[str, None]]
@@ -155,21 +152,19 @@ class Scene:
         await asyncio.wait({task})
         task.result()
 
+    async def _soon(self, cancel: Callable[[], object]) -> bool:
+        """Cancel when nothing goes on any more; returns whether anything computed meanwhile."""
+        await turns.settle()
+        busy = await turns.is_busy()
+        self.moments.append("cancelled from outside")
+        cancel()
+        return busy
+
     async def _cancelled(self, how: str) -> None:
         consumer = asyncio.current_task()
         assert consumer is not None
-        busy = list[bool]()
-
-        async def soon() -> None:
-            await turns.settle()
-            busy.append(await turns.is_busy())
-            self.moments.append("cancelled from outside")
-            if how == "scope":
-                self.scope.cancel()
-            else:
-                consumer.cancel()
-
-        helper = asyncio.create_task(soon())
+        cancel = self.scope.cancel if how == "scope" else consumer.cancel
+        helper = asyncio.create_task(self._soon(cancel))
         with self.scope:
             try:
                 got = show(await anext(self.stream))
@@ -179,7 +174,7 @@ class Scene:
                 self.moments.append("CancelledError comes out")
                 if how == "cancel":
                     consumer.uncancel()
-                if any(busy):
+                if helper.done() and helper.result():
                     raise self.not_yet("the event loop never rests while all wait", IDLE) from None
                 return
             except RuntimeError as exc:
@@ -197,26 +192,3 @@ class Scene:
             raise self.not_yet(f"the upstream goes on, {still}", rule)
         if strays:
             raise self.not_yet(strays, NO_STRAY)
-
-
-async def hold(relay: Any, case: Case) -> None:
-    """Play a case; raises NotYet."""
-    turns.keep_quiet()
-    call = f"relay(upstream, size={case.size})    # {case.name}"
-    with calling(call, case.expected, case.rule):
-        scene = Scene(case, relay)
-        if not hasattr(scene.stream, "aclose"):
-            raise scene.not_yet(
-                f"a {type(scene.stream).__name__}, and no async generator", GENERATOR
-            )
-        task = asyncio.create_task(scene.play())
-        scene.before.add(task)
-        done, _ = await asyncio.wait({task}, timeout=HANG_S)
-        if not done:
-            rule = NOBODY_TAKES if scene.doing in ("close", "elsewhere") else case.rule
-            line = standing(None, asyncio.get_running_loop())
-            raise scene.not_yet(f"nothing more in {HANG_S:g} s", rule, line, HANG_S)
-        if task.cancelled():
-            raise scene.not_yet("the consumer is cancelled, by nobody outside", NOT_OURS)
-        if (exc := task.exception()) is not None:
-            raise exc if isinstance(exc, NotYet) else failed(exc)

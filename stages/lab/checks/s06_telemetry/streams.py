@@ -1,7 +1,6 @@
 """Streams of the exercise `gauge_owner` of s06: begun, ended in all ways, their gauge read."""
 
 import asyncio
-import random
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,16 +9,10 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from stages.lab.checks.s06_telemetry.gauges import (
     BACK,
-    BESIDE,
-    ENDINGS,
-    ENTER,
     EVERY,
     LEAVE,
     LIMIT,
     OUT,
-    REFUSED,
-    STORM,
-    STORMY,
     TWICE,
     WHEN,
     Case,
@@ -29,7 +22,6 @@ from stages.lab.exercises.attempt import calling
 from stages.lab.exercises.outcome import NotYet
 
 PATIENCE_S = 3.0  # for what takes a few turns of the event loop
-SEED = 6  # the same storm in every run
 MOMENTS = 10  # of what is shown, the last ones
 
 
@@ -183,49 +175,3 @@ class Stream:
                 raise Broken("the upstream is gone")
         finally:
             self.owner.running -= 1
-
-
-async def run(made: Any, case: Case) -> None:
-    """Have streams admitted and ended as the case says; raises NotYet."""
-    owner = Owner(made, case)
-    if case.rule == ENTER:
-        stream = Stream(owner, case.ends)
-        await stream.ended()
-    else:
-        streams = await owner.admit(case.count)
-        for _ in range(2 if case.rule == REFUSED else 0):  # what is given back admits the second
-            await owner.refuse()
-        for stream in streams:
-            await stream.end(case.ends)
-            owner.see(f"one {case.ends}")
-    await owner.afterwards()
-
-
-async def apart(made: Any) -> None:
-    """Have streams admitted beside a `Streams` that is full; raises NotYet."""
-    full, other = Owner(made, BESIDE), Owner(made, BESIDE)
-    streams = await full.admit(LIMIT)
-    try:
-        streams += await other.admit(LIMIT)
-    except anyio.WouldBlock:
-        got = f"a stream is refused where {other.running} run"
-        raise other.not_yet(got) from None
-    for stream in streams:
-        await stream.end("comes to its end")
-
-
-async def storm(made: Any) -> None:
-    """Begin and end streams in all ways at random moments; raises NotYet."""
-    owner, chance = Owner(made, STORMY), random.Random(SEED)
-    streams: list[Stream] = []
-    for _ in range(STORM):
-        streams.append(Stream(owner, chance.choice((None, None, None, *ENDINGS[2:]))))
-        for _ in range(chance.randrange(3)):
-            await asyncio.sleep(0)
-        chance.choice(streams[-2 * LIMIT :]).hit(chance.choice(ENDINGS))
-        if not 0 <= owner.value <= LIMIT:
-            raise owner.not_yet(f"the gauge says {owner.value:g}, with {LIMIT} slots")
-    for stream in streams:
-        stream.hit("comes to its end")
-        await stream.ended()
-    await owner.afterwards()

@@ -1,4 +1,4 @@
-"""Races: a call against a leave, and what a function makes of them under real cancellation.
+"""The exercise `race`: a call against a leave, and what a function makes of them when cancelled.
 
 Each side notes its moments. Who is let go, and in which order, is a case; no clock is in it.
 """
@@ -11,80 +11,19 @@ from typing import Any
 import anyio
 
 from stages.lab.checks import turns
+from stages.lab.checks.s03_disconnect_aware.race_cases import (
+    AT_ONCE,
+    CASES,
+    ENDED,
+    FIRST,
+    IDLE,
+    ITSELF,
+    Case,
+    Refused,
+)
 from stages.lab.exercises.attempt import calling, failed, now, show
+from stages.lab.exercises.exercise import Short
 from stages.lab.exercises.outcome import NotYet
-
-TASKS = "https://docs.python.org/3/library/asyncio-task.html"
-ASKED = "Whoever asks, asks once, and both at the same time. What waits for its turn sees nothing: "
-FIRST = f"{ASKED}{TASKS}#asyncio.create_task"
-AT_ONCE = (
-    "The loser is cancelled as soon as the winner is there. A poll sees it at its next look, and "
-    f"pays until then: {TASKS}#asyncio.Task.cancel"
-)
-ENDED = (
-    "`cancel()` only asks. The loser has ended when its own cleanup has, so it has to be awaited: "
-    f"{TASKS}#asyncio.Task.cancel"
-)
-ITSELF = (
-    "What `call` raises comes out as itself: a task group wraps what its tasks raise, and no "
-    f"`except` or exception handler for the exception finds it: {TASKS}#task-groups"
-)
-NOT_LOST = (
-    "An exception that was raised comes out, also when the client left in the same moment. "
-    "Errors should never pass silently: https://peps.python.org/pep-0020/"
-)
-OUTER = (
-    "A cancellation from outside is not ours to catch: clean up, then let CancelledError out: "
-    f"{TASKS}#task-cancellation"
-)
-LEVEL = (
-    "Starlette cancels by a cancel scope, which cancels every further `await` as well. Both have "
-    "ended all the same: https://anyio.readthedocs.io/en/stable/cancellation.html"
-)
-IDLE = f"Who waits, waits in an `await` and computes nothing: {TASKS}#asyncio.wait"
-
-
-class Refused(Exception):
-    """What a call raises in a case."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """What happens: who is let go and in which order, what call does then, what must come of it."""
-
-    name: str
-    steps: tuple[str, ...]  # "call", "left": let it go. "cancel", "scope": cancel from outside.
-    results: tuple[object, ...]
-    rule: str
-    result: object = "the answer"
-    failure: Refused | None = None
-    unclean: Refused | None = None  # what the cleanup of call raises
-
-    @property
-    def expected(self) -> str:
-        """What must come of it, in words."""
-        if self.failure or self.unclean:
-            return f"{self.failure or self.unclean!r} as itself; both have ended"
-        if not self.results:
-            return "CancelledError; both have ended"
-        return f"{' or '.join(map(show, self.results))}; both have ended"
-
-
-GONE, BROKEN = Refused("429"), Refused("the close failed")
-CASES = (
-    Case("call returns", ("call",), ("the answer",), FIRST),
-    Case("call returns an empty text", ("call",), ("",), FIRST, result=""),
-    Case("left returns", ("left",), (None,), ENDED),
-    Case("call raises", ("call",), (), ITSELF, failure=GONE),
-    Case("left returns, the cleanup of call raises", ("left",), (), NOT_LOST, unclean=BROKEN),
-    Case("cancelled from outside", ("cancel",), (), OUTER),
-    Case("both return, call first", ("call", "left"), ("the answer", None), NOT_LOST),
-    Case("both return, left first", ("left", "call"), ("the answer", None), NOT_LOST),
-    Case("call raises as left returns", ("call", "left"), (), NOT_LOST, failure=GONE),
-    Case("left returns as call raises", ("left", "call"), (None,), NOT_LOST, failure=GONE),
-    Case("left returns, then cancelled from outside", ("left", "turn", "cancel"), (), OUTER),
-    Case("cancelled by a cancel scope", ("scope",), (), LEVEL),
-)
 
 
 @dataclass(repr=False)
@@ -242,3 +181,36 @@ async def hold(unless_left: Any, case: Case, *, look: bool = False) -> None:
             task.exception()  # seen: `judge` has it from the race
         now.rule = case.rule
         race.judge()
+
+
+async def judge_race(unless_left: Any) -> str:
+    """Run every case, then look whether anything computes while both wait."""
+    for case in CASES:
+        await hold(unless_left, case)
+    await hold(unless_left, CASES[0], look=True)
+    return f"All {len(CASES)} races ended as they should, and nothing was left running."
+
+
+race = Short(
+    stem="s03_disconnect_aware",
+    name="race",
+    stub="unless_left",
+    minutes=25,
+    difficulty="hard",
+    judge=judge_race,
+    hints=(
+        "Two coroutines run at the same time, so one of them at least needs a task. On each way "
+        "out, a result, a leave, an exception, a cancellation: who cancels that task, and who "
+        "awaits its end?",
+        "A task group of anyio awaits its tasks on every way out. `group.cancel_scope.cancel()` "
+        "cancels all in it, the call that you await in its body, too. What is raised in the body "
+        "comes out in an ExceptionGroup, so catch it there and raise it behind the group.",
+        "`async with anyio.create_task_group() as race:` and in it `race.start_soon(watch)`, where "
+        "`watch` awaits `left()` and then cancels the scope. Below that "
+        "`try: answer = await call()`, `except Exception as exc: failure = exc`, and then cancel "
+        "the scope. Behind the group: raise the failure if there is one, else return the answer.",
+    ),
+    or_else="Right, too: two tasks and `asyncio.wait(..., return_when=FIRST_COMPLETED)`, with a "
+    "`finally` that cancels both and awaits `asyncio.gather(..., return_exceptions=True)`. Then "
+    "the result of the call, or None when it was cancelled.",
+)

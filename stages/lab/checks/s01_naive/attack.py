@@ -1,12 +1,15 @@
-"""Attacks on the naive server: what a text should do to it, and how to see that it did."""
+"""The exercise `attack`: what a text should do to the naive server, and how to see that it did."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from stages.lab.bench.bench import Answer
+from stages.lab.bench.bench import ANSWER_S, Answer, Bench
 from stages.lab.checks.s01_naive.streams import FIELDS
 from stages.lab.clients import sse
-from stages.lab.exercises.attempt import show
+from stages.lab.exercises.attempt import calling, show
+from stages.lab.exercises.exercise import Short
+from stages.lab.exercises.outcome import NotYet
 from stages.lab.upstream.script import Script
 
 # After the last token the naive server writes the chunk with the finish_reason, then its end.
@@ -100,3 +103,52 @@ def on_the_wire(answer: Answer) -> str:
     shown += [f"and {more} more lines"] if more > 0 else []
     ended = "the connection is cut" if cut_off(Script(), answer) else "the body ends"
     return "\n".join([*shown, ended])
+
+
+async def judge_attack(tokens_that: Callable[[str], Any]) -> str:
+    """Have the model write what the attack says, and look at what a client reads."""
+    attacks = {goal: Script.answer(*written(tokens_that, goal)) for goal in GOALS}
+    with Bench(1) as bench:
+        answers = await bench.ask_all(attacks)
+    for name, goal in GOALS.items():
+        script, answer = attacks[name], answers[name]
+        if not goal.reached(script, answer):
+            got = f"the model writes {show(script.text)}, {reading(answer)}"
+            call = f"tokens_that({name!r})"
+            within_s = ANSWER_S if answer.client.ended == "left" else None  # the rest may follow
+            raise NotYet(call, got, goal.expected, goal.rule, on_the_wire(answer), within_s)
+    return f"All {len(GOALS)} attacks work on the naive server: {', '.join(GOALS)}."
+
+
+def written(tokens_that: Callable[[str], Any], goal: str) -> list[str]:
+    """Return the tokens for a goal; raises NotYet for what is no list of strings."""
+    call, expected = f"tokens_that({goal!r})", "a list of strings"
+    with calling(call, expected, CHANNEL):
+        tokens = tokens_that(goal)
+    if not isinstance(tokens, list | tuple) or not all(isinstance(one, str) for one in tokens):
+        raise NotYet(call, show(tokens), expected, "A model writes tokens, each a string.")
+    return list(tokens)
+
+
+attack = Short(
+    stem="s01_naive",
+    name="attack",
+    stub="tokens_that",
+    minutes=15,
+    difficulty="easy",
+    judge=judge_attack,
+    hints=(
+        "Put each token by hand into `data: {token}` and two line feeds, write down the lines that "
+        "come out, and read them by the three rules. Which token makes a line that is dropped?",
+        "A line feed ends the line, and two end the event: what follows begins a line of its own, "
+        "with any field name that you like. To cut the connection, look for a string that "
+        "`str.encode` cannot encode.",
+        "'lose text': a line feed within a token, and text after it. 'end early': the token that "
+        "the client takes for the end, then another one. 'forge an event': x, a blank line, "
+        "`event: …`, `data: …`, a blank line. 'cut the connection': one half of a pair of "
+        "surrogates, '\\ud83d'.",
+    ),
+    or_else="Many others are right. A carriage return does what a line feed does; `id: 7` on a "
+    "line of its own changes what a browser sends when it connects again.",
+    deadline_s=30.0,
+)
