@@ -21,7 +21,7 @@ from stages.lab.clients.sse import Comment
 from stages.lab.processes.process import Process, ProcessError
 from stages.lab.processes.serve import PLAIN, Shape, serve, upstream
 from stages.lab.processes.targets import Target, find
-from stages.lab.upstream.ledger import Entry, Milestone
+from stages.lab.upstream.ledger import Entry, Milestone, Sent, SentKind
 from stages.lab.upstream.script import PREFIX, Script
 
 # The lab shrinks the stages' time constants, so that a probe takes a second and not a minute.
@@ -39,6 +39,17 @@ ENDINGS = {
     "reset": "connection reset before the end",
     "malformed": "what comes is not HTTP",
     "left": "leaves",
+}
+
+STEPS: dict[SentKind, str] = {
+    "headers": "headers",
+    "role": "Role",
+    "tool call": "ToolCall",
+    "empty": "Empty",
+    "finish": "Finish",
+    "usage": "Usage",
+    "done": "Done",
+    "error": "InBandError",
 }
 
 
@@ -253,6 +264,13 @@ def _short(what: str) -> str:
     return what if len(what) <= WHAT_CHARACTERS else f"{what[:WHAT_CHARACTERS]}…"
 
 
+def _step(sent: Sent) -> str:
+    """Return a step by the name that it has in a script; where it has a text, that text."""
+    if sent.kind in ("token", "raw"):
+        return repr(sent.text)
+    return f"tokens {sent.text}" if sent.kind == "burst" else STEPS[sent.kind]
+
+
 def _seen_by_client(answer: Answer) -> list[Moment]:
     client, start_s = answer.client, answer.client.sent_s
     moments = [Moment(0.0, "client", "sends the request")]
@@ -271,8 +289,9 @@ def _seen_by_upstream(answer: Answer) -> list[Moment]:
     if entry is None:
         return []
     moments = [Moment(entry.received_s - start_s, "upstream", "request")]
-    for at_s, what in entry.sent:
-        moments.append(Moment(at_s - start_s, "upstream", _short(f"sends {what}")))
+    for sent in entry.sent:
+        what = _short(f"sends {_step(sent)}")
+        moments.append(Moment(sent.at_s - start_s, "upstream", what))
     if entry.ended_s is not None:
         moments.append(Moment(entry.ended_s - start_s, "upstream", f"ends: {entry.ended}"))
     if entry.left_s is not None:

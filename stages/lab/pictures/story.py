@@ -5,17 +5,16 @@ the bytes that the client read, and from the upstream's ledger. All times count 
 request.
 """
 
-import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from stages.lab.bench.bench import Answer
 from stages.lab.clients.sse import Comment
-from stages.lab.upstream.ledger import SENT_KEPT, Entry
+from stages.lab.upstream.ledger import SENT_KEPT, Entry, SentKind
 
 Gap = Literal["client", "upstream"]  # the gap between that one and the server
-Kind = Literal["request", "leave", "token", "burst", "ping", "done", "error", "other"]
+Kind = Literal["request", "leave", "token", "burst", "raw", "ping", "done", "error", "other"]
 Sense = Literal["done", "failure told", "failure not told", "left"]
 
 
@@ -47,15 +46,19 @@ class Message:
     sense: Sense
 
 
-STEPS: dict[str, tuple[Kind, str]] = {
+# `{}` is the text of the step.
+STEPS: dict[SentKind, tuple[Kind, str]] = {
     "headers": ("other", "headers"),
-    "Role": ("other", "role"),
-    "Empty": ("other", "empty chunk"),
-    "Finish": ("done", "finish"),
-    "Usage": ("other", "usage"),
-    "Done": ("other", "[DONE]"),
-    "ToolCall": ("other", "tool call"),
-    "InBandError": ("error", "error"),
+    "role": ("other", "role"),
+    "token": ("token", "{!r}"),
+    "burst": ("burst", "tokens {}"),
+    "tool call": ("other", "tool call"),
+    "empty": ("other", "empty chunk"),
+    "finish": ("done", "finish"),
+    "usage": ("other", "usage"),
+    "done": ("other", "[DONE]"),
+    "error": ("error", "error"),
+    "raw": ("raw", "raw {!r}"),
 }
 
 
@@ -89,10 +92,9 @@ def _past_upstream(answer: Answer) -> Iterator[Passing]:
     if entry is None:
         return
     yield Passing(entry.received_s - start_s, "upstream", "request", "request")
-    for at_s, step in entry.sent:
-        burst: Kind = "burst" if step.startswith("tokens ") else "token"
-        kind, what = STEPS.get(step, (burst, step))
-        yield Passing(at_s - start_s, "upstream", kind, what)
+    for sent in entry.sent:
+        kind, what = STEPS[sent.kind]
+        yield Passing(sent.at_s - start_s, "upstream", kind, what.format(sent.text))
     if entry.ended == "refused" and entry.ended_s is not None:
         yield Passing(entry.ended_s - start_s, "upstream", "error", "refusal")
     if entry.left_s is not None:
@@ -127,7 +129,7 @@ def upstream_end(answer: Answer) -> Ending:
     at_s = entry.ended_s - start_s
     if _is_whole(entry):
         return Ending(at_s, "end of the answer")
-    if "InBandError" in (step for _, step in entry.sent):
+    if any(sent.kind == "error" for sent in entry.sent):
         return Ending(at_s, "ends in an error", bad=True)
     words = {"cut": "breaks off", "refused": "refuses", "complete": "ends without a finish"}
     return Ending(at_s, words[str(entry.ended)], bad=True)
@@ -135,15 +137,15 @@ def upstream_end(answer: Answer) -> Ending:
 
 def _is_whole(entry: Entry) -> bool:
     """Return whether the upstream's answer is complete; a ledger that is full cannot tell."""
-    finished = "Finish" in (step for _, step in entry.sent) or len(entry.sent) >= SENT_KEPT
-    return entry.ended == "complete" and finished
+    finished = any(sent.kind == "finish" for sent in entry.sent)
+    return entry.ended == "complete" and (finished or len(entry.sent) >= SENT_KEPT)
 
 
 def sent_text(answer: Answer) -> str | None:
     """Return the text of all tokens that the upstream sent; None where the ledger has not all."""
     if answer.entry is None:
         return ""
-    texts = [ast.literal_eval(what) for _, what in answer.entry.sent if what[0] in "'\""]
+    texts = [sent.text for sent in answer.entry.sent if sent.kind == "token"]
     return "".join(texts) if len(texts) == answer.entry.tokens else None
 
 

@@ -51,6 +51,7 @@ COLORS: dict[Kind, str] = {
     "leave": BLUE,
     "token": INK,
     "burst": INK,
+    "raw": PURPLE,
     "ping": GREY,
     "done": GREEN,
     "error": RED,

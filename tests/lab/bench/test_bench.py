@@ -20,7 +20,7 @@ from stages.lab.clients.dialects import Told
 from stages.lab.clients.sse import Comment, Event
 from stages.lab.processes.process import Process, ProcessError
 from stages.lab.processes.serve import PLAIN, Shape
-from stages.lab.upstream.ledger import Entry
+from stages.lab.upstream.ledger import Entry, Sent
 from stages.lab.upstream.script import Cut, Finish, Pause, Role, Script, Token
 from tests.helpers.places import SERVERS
 
@@ -285,7 +285,9 @@ def client_that_saw(**seen: object) -> Client:
 def test_a_timeline_has_both_sides_in_order_of_time() -> None:
     items = [(100.3, Event("token", '{"text": "a"}')), (100.5, Comment(" ping"))]
     client = client_that_saw(items=items, ended="left", ended_s=100.6)
-    entry = Entry(0, None, {}, received_s=100.05, sent=[(100.2, "'a'")], left="fin", left_s=100.7)
+    entry = Entry(
+        0, None, {}, received_s=100.05, sent=[Sent(100.2, "token", "a")], left="fin", left_s=100.7
+    )
 
     timeline = answer_of(client, entry).timeline
 
@@ -319,7 +321,7 @@ def test_a_timeline_says_how_it_ended(ended: str, what: str) -> None:
 
 def test_a_megabyte_is_short_in_a_timeline() -> None:
     client = client_that_saw(items=[(100.2, Event("token", "x" * 1_000_000))])
-    entry = Entry(0, None, {}, received_s=100.3, sent=[(100.4, repr("x" * 1_000_000))])
+    entry = Entry(0, None, {}, received_s=100.3, sent=[Sent(100.4, "token", "x" * 1_000_000)])
 
     timeline = answer_of(client, entry).timeline
 
