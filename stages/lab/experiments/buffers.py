@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.lab.bench.bench import Bench
-from stages.lab.bench.leaving import COME_S
-from stages.lab.bench.stalling import stalled
+from stages.lab.bench.leaving import COME_S, stalled
 from stages.lab.processes.census import census
 from stages.lab.processes.process import Process
 from stages.lab.processes.serve import PLAIN, Shape
