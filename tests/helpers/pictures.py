@@ -21,7 +21,7 @@ from stages.lab.upstream.ledger import End, Entry, Sent, SentKind
 START_S = 5000.0  # the clock is monotonic: where it begins means nothing
 
 
-Step = tuple[float, SentKind] | tuple[float, SentKind, str]  # the fields of `Sent`
+SentFields = tuple[float, SentKind] | tuple[float, SentKind, str]  # the fields of `Sent`
 
 
 def client(
@@ -44,7 +44,7 @@ def client(
 
 
 def entry(
-    *sent: Step,
+    *sent: SentFields,
     ended: End | None = "complete",
     at_s: float = 0.9,
     tokens: int = -1,
@@ -65,7 +65,7 @@ def answer(of: Client, of_upstream: Entry | None = None, *, dialect: str = "stag
 
 def plain(wire: bytes, *sent: str, ended: Ending = "clean") -> Answer:
     """An answer in the dialect of s01: this wire, after the upstream sent these tokens."""
-    steps: list[Step] = [(0.1, "token", text) for text in sent]
+    steps: list[SentFields] = [(0.1, "token", text) for text in sent]
     whole = entry(*steps, (0.9, "finish"))
     return answer(client((0.1, wire), ended=ended), whole, dialect="plain")
 

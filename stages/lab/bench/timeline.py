@@ -91,7 +91,7 @@ ENDINGS: dict[Ending, Words] = {
     "left": Words("leaves", "leaves", "the client leaves here", False),
 }
 # A step has the name that it has in a script.
-STEPS: dict[SentKind, str] = {
+NAMES: dict[SentKind, str] = {
     "headers": "headers",
     **{kind: step.__name__ for step, kind in KINDS.items()},
 }
@@ -157,7 +157,7 @@ def _step(sent: Sent) -> str:
     """Return the name of a step; where it has a text of its own, that."""
     if sent.kind in ("token", "raw"):
         return repr(sent.text)
-    return f"tokens {sent.text}" if sent.kind == "burst" else STEPS[sent.kind]
+    return f"tokens {sent.text}" if sent.kind == "burst" else NAMES[sent.kind]
 
 
 def _short(what: str) -> str:

@@ -58,7 +58,7 @@ class Message:
 
 
 # `{}` is the text of the step.
-STEPS: dict[SentKind, tuple[Kind, str]] = {
+ARROWS: dict[SentKind, tuple[Kind, str]] = {
     "headers": ("other", "headers"),
     "role": ("other", "role"),
     "token": ("token", "{!r}"),
@@ -93,7 +93,7 @@ def _passing(seen: Seen) -> tuple[Kind, str] | None:
         case Heard(said=Said(kind)):
             return "other" if kind == "unreadable" else kind, kind
         case Sent(kind=sent, text=text):
-            step, words = STEPS[sent]
+            step, words = ARROWS[sent]
             return step, words.format(text)
         case ClientEnds("left") | Closed():
             return "leave", "closes"

@@ -6,7 +6,7 @@ import pytest
 
 from stages.lab.bench.timeline import (
     ENDINGS,
-    STEPS,
+    NAMES,
     Asked,
     ClientEnds,
     Closed,
@@ -122,5 +122,5 @@ def test_a_step_is_called_as_in_a_script(step: Sent, words: str) -> None:
 
 
 def test_every_step_and_every_ending_has_words() -> None:
-    assert {*STEPS, "burst"} == set(get_args(SentKind))
+    assert {*NAMES, "burst"} == set(get_args(SentKind))
     assert set(ENDINGS) == set(get_args(Ending))

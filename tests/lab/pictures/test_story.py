@@ -19,7 +19,7 @@ from tests.helpers.pictures import (
     TOKEN,
     TOLD,
     WHOLE,
-    Step,
+    SentFields,
     answer,
     client,
     entry,
@@ -99,7 +99,7 @@ def test_raw_text_is_not_taken_for_a_token() -> None:
 
 
 def test_every_step_that_an_upstream_can_send_has_words() -> None:
-    assert set(story.STEPS) == set(get_args(SentKind))
+    assert set(story.ARROWS) == set(get_args(SentKind))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_the_end_for_the_client(ended: Ending | None, words: str, bad: bool) -> 
     assert end.at_s == (None if ended is None else 1.0)
 
 
-FULL: list[Step] = [(0.1, "token", "a")] * SENT_KEPT
+FULL: list[SentFields] = [(0.1, "token", "a")] * SENT_KEPT
 
 
 @pytest.mark.parametrize(

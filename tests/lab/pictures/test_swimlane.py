@@ -14,7 +14,7 @@ from tests.helpers.pictures import (
     TOKEN,
     TOLD,
     WHOLE,
-    Step,
+    SentFields,
     answer,
     clashes,
     client,
@@ -132,7 +132,7 @@ def test_raw_text_is_drawn_as_what_it_is() -> None:
 
 
 def test_a_ledger_that_is_full_says_that_arrows_are_missing() -> None:
-    steps: list[Step] = [(0.1, "token", "a")] * SENT_KEPT
+    steps: list[SentFields] = [(0.1, "token", "a")] * SENT_KEPT
     full = entry(*steps, tokens=20_000)
 
     picture = swimlane.draw({"": answer(client((0.2, TOKEN + DONE)), full)})
