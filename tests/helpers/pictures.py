@@ -16,9 +16,12 @@ from stages.lab.clients.dialects import DIALECTS, read
 from stages.lab.clients.sse import Parser
 from stages.lab.matrix.cells import Cell
 from stages.lab.pictures.picture import SETTINGS, Picture
-from stages.lab.upstream.ledger import End, Entry
+from stages.lab.upstream.ledger import End, Entry, Sent, SentKind
 
 START_S = 5000.0  # the clock is monotonic: where it begins means nothing
+
+
+SentFields = tuple[float, SentKind] | tuple[float, SentKind, str]  # the fields of `Sent`
 
 
 def client(
@@ -41,12 +44,16 @@ def client(
 
 
 def entry(
-    *sent: tuple[float, str], ended: End | None = "complete", at_s: float = 0.9, tokens: int = -1
+    *sent: SentFields,
+    ended: End | None = "complete",
+    at_s: float = 0.9,
+    tokens: int = -1,
 ) -> Entry:
-    """An entry of a ledger with these steps; `tokens` counts the quoted ones unless told."""
-    quoted = sum(what[0] in "'\"" for _, what in sent)
-    made = Entry(0, "s1", {}, received_s=START_S + 0.02, tokens=quoted if tokens < 0 else tokens)
-    made.sent = [(START_S + at_s, what) for at_s, what in sent]
+    """An entry of a ledger with these steps; `tokens` counts those of them unless told."""
+    kept = [Sent(START_S + at_s, *step) for at_s, *step in sent]
+    counted = sum(step.kind == "token" for step in kept)
+    made = Entry(0, "s1", {}, received_s=START_S + 0.02, tokens=counted if tokens < 0 else tokens)
+    made.sent = kept
     made.ended, made.ended_s = ended, None if ended is None else START_S + at_s
     return made
 
@@ -58,8 +65,8 @@ def answer(of: Client, of_upstream: Entry | None = None, *, dialect: str = "stag
 
 def plain(wire: bytes, *sent: str, ended: Ending = "clean") -> Answer:
     """An answer in the dialect of s01: this wire, after the upstream sent these tokens."""
-    steps = [(0.1, repr(text)) for text in sent]
-    whole = entry(*steps, (0.9, "Finish"))
+    steps: list[SentFields] = [(0.1, "token", text) for text in sent]
+    whole = entry(*steps, (0.9, "finish"))
     return answer(client((0.1, wire), ended=ended), whole, dialect="plain")
 
 
@@ -70,9 +77,15 @@ PING = b": ping\n\n"
 
 WHOLE = answer(
     client((0.3, TOKEN), (0.9, DONE)),
-    entry((0.03, "headers"), (0.03, "Role"), (0.29, "'Hello'"), (0.89, "Finish"), (0.89, "Done")),
+    entry(
+        (0.03, "headers"),
+        (0.03, "role"),
+        (0.29, "token", "Hello"),
+        (0.89, "finish"),
+        (0.89, "done"),
+    ),
 )
-BROKEN = entry((0.03, "headers"), (0.29, "'Hello'"), ended="cut")
+BROKEN = entry((0.03, "headers"), (0.29, "token", "Hello"), ended="cut")
 TOLD = answer(client((0.3, TOKEN), (0.95, ERROR)), BROKEN)
 NOT_TOLD = answer(client((0.3, TOKEN), ended="cut"), BROKEN)
 

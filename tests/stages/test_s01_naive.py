@@ -44,7 +44,7 @@ def test_each_token_is_passed_on_before_the_next_one_comes(bench: Bench) -> None
 
     assert answer.entry is not None
     (one_s, _), *_ = answer.client.items
-    two_sent_s = answer.entry.sent[-1][0]
+    two_sent_s = answer.entry.sent[-1].at_s
     assert one_s < two_sent_s
 
 

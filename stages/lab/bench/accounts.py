@@ -6,14 +6,14 @@ The bench gives each server a SQLite file of its own. A row is what stage 5 says
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.lab.processes.until import last_look
+
 QUERY = "SELECT id, status, ended_at, prompt_tokens, completion_tokens, source FROM usage"
-LOOK_S = 0.01  # a look at a file: nothing tells us when it changes
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,11 @@ Enough = Callable[[Sequence[Row]], bool]
 
 async def wait(database: Path, enough: Enough, deadline_s: float) -> list[Row]:
     """Return all rows when they are enough, or the deadline is over."""
-    end_s = time.monotonic() + deadline_s
-    while True:
-        found = rows(database)
-        if enough(found) or time.monotonic() > end_s:
-            return found
-        await asyncio.sleep(LOOK_S)
+
+    async def look() -> list[Row]:
+        return rows(database)
+
+    return await last_look(look, enough, deadline_s)
 
 
 def final(count: int) -> Enough:

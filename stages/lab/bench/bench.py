@@ -13,11 +13,11 @@ from typing import Any, Self
 
 import httpx
 
-from stages.lab.bench.verdict import Complaint, Moment, Timeline
+from stages.lab.bench.timeline import Seen, in_text, walk
+from stages.lab.bench.verdict import Complaint, Timeline
 from stages.lab.bench.witness import Witness
 from stages.lab.clients.client import Client
 from stages.lab.clients.dialects import Dialect, Told, read
-from stages.lab.clients.sse import Comment
 from stages.lab.processes.process import Process, ProcessError
 from stages.lab.processes.serve import PLAIN, ServerOptions, serve, upstream
 from stages.lab.processes.targets import Target, find
@@ -32,14 +32,6 @@ SMALL_BYTES = 4096
 UPSTREAM_SNDBUF_BYTES = 65_536
 END_S = 2.0  # a server without streams ends in 0.3 s
 ANSWER_S = 10.0  # the slowest script of a probe takes 2 s; the rest is for a busy machine
-WHAT_CHARACTERS = 100  # of an event in a timeline: a token may be a megabyte
-ENDINGS = {
-    "clean": "end of the answer",
-    "cut": "connection closed before the end",
-    "reset": "connection reset before the end",
-    "malformed": "what comes is not HTTP",
-    "left": "leaves",
-}
 
 
 @dataclass(frozen=True)
@@ -51,9 +43,14 @@ class Answer:
     entry: Entry | None  # None: the request never reached the upstream
 
     @property
-    def timeline(self) -> Timeline:
+    def seen(self) -> list[Seen]:
         """What the client and the upstream saw, in order of time."""
-        return tuple(sorted((*_seen_by_client(self), *_seen_by_upstream(self)), key=_when))
+        return walk(self.client, self.told, self.entry)
+
+    @property
+    def timeline(self) -> Timeline:
+        """The same as text."""
+        return in_text(self.seen)
 
 
 class Bench:
@@ -243,38 +240,3 @@ async def ask(
     """Ask a target once, with a script for its upstream; returns what became of it in time."""
     with Bench(target) as bench:
         return await bench.ask(script, deadline_s=deadline_s)
-
-
-def _when(moment: Moment) -> float:
-    return moment.at_s
-
-
-def _short(what: str) -> str:
-    return what if len(what) <= WHAT_CHARACTERS else f"{what[:WHAT_CHARACTERS]}…"
-
-
-def _seen_by_client(answer: Answer) -> list[Moment]:
-    client, start_s = answer.client, answer.client.sent_s
-    moments = [Moment(0.0, "client", "sends the request")]
-    if client.headers_s is not None:
-        moments.append(Moment(client.headers_s - start_s, "client", f"status {client.status}"))
-    for at_s, item in client.items:
-        what = f":{item.text}" if isinstance(item, Comment) else f"{item.type} {item.data}"
-        moments.append(Moment(at_s - start_s, "client", _short(what)))
-    if client.ended is not None and client.ended_s is not None:
-        moments.append(Moment(client.ended_s - start_s, "client", ENDINGS[client.ended]))
-    return moments
-
-
-def _seen_by_upstream(answer: Answer) -> list[Moment]:
-    entry, start_s = answer.entry, answer.client.sent_s
-    if entry is None:
-        return []
-    moments = [Moment(entry.received_s - start_s, "upstream", "request")]
-    for at_s, what in entry.sent:
-        moments.append(Moment(at_s - start_s, "upstream", _short(f"sends {what}")))
-    if entry.ended_s is not None:
-        moments.append(Moment(entry.ended_s - start_s, "upstream", f"ends: {entry.ended}"))
-    if entry.left_s is not None:
-        moments.append(Moment(entry.left_s - start_s, "upstream", f"sees {entry.left}"))
-    return moments

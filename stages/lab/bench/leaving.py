@@ -1,5 +1,11 @@
-"""Leaving: ask, leave at a chosen moment, and watch what the upstream sees of it."""
+"""Leaving and stalling: a client that goes, or stays and reads nothing, as the upstream sees it.
 
+When the upstream is held up is what the ledger says: the kernel took its last byte then. On a busy
+machine that is later than when the client stopped, by what the server and the upstream had to wait
+for themselves until the buffers between them were full.
+"""
+
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,7 +22,8 @@ from stages.lab.upstream.ledger import Entry
 from stages.lab.upstream.script import Script
 
 WATCH_S = 1.0  # how long we look before we say "still open"; a leak lasts as long as the upstream
-COME_S = 10.0  # for what must come before the client leaves
+COME_S = 10.0  # for what must come before the client leaves, or the upstream is held up
+STALL_S = 0.3  # a firehose that sends nothing for so long is held up, not slow
 
 
 class NeverCame(Exception):
@@ -27,19 +34,20 @@ class NeverCame(Exception):
         self.complaint = complaint
 
 
-Moment = Callable[[Bench, str, Client], Awaitable[object]]
+# Waits for the moment to leave; returns something false when that has not come.
+Cue = Callable[[Bench, str, Client], Awaitable[object]]
 
 
-def has_read(text: str) -> Moment:
-    """Return the moment at which the client has read this text."""
+def has_read(text: str) -> Cue:
+    """Return the cue to leave when the client has read this text."""
 
-    async def moment(bench: Bench, prompt: str, client: Client) -> object:
+    async def cue(bench: Bench, prompt: str, client: Client) -> object:
         del prompt
         return await client.read(
             lambda: text in read(bench.dialect, client.events).text, deadline_s=COME_S
         )
 
-    return moment
+    return cue
 
 
 async def upstream_is_asked(bench: Bench, prompt: str, client: Client) -> object:
@@ -51,17 +59,17 @@ async def upstream_is_asked(bench: Bench, prompt: str, client: Client) -> object
 async def leave(
     bench: Bench,
     script: Script,
-    moment: Moment,
+    cue: Cue,
     how: Literal["fin", "rst"] = "fin",
     options: ServerOptions = PLAIN,
 ) -> Answer:
-    """Ask with a script and leave at a moment; returns what was seen until WATCH_S after that.
+    """Ask with a script and leave at the cue; returns what was seen until WATCH_S after that.
 
     Raises NeverCame when the moment has not come after COME_S, or the answer has ended before.
     """
     prompt = await bench.register(script)
     async with bench.client(prompt, server=bench.shaped(options)) as client:
-        if not await moment(bench, prompt, client) or client.ended is not None:
+        if not await cue(bench, prompt, client) or client.ended is not None:
             told = f"the moment to leave had not come after {COME_S:g} s"
             raise NeverCame(bench.in_time(client, told, COME_S) or told)
         client.leave(how)
@@ -103,3 +111,39 @@ async def running(bench: Bench, server: Process, script: Script) -> AsyncIterato
             told = f"a stream that may run did not begin: {how}"
             raise NeverCame(bench.in_time(client, told, COME_S) or told)
         yield client
+
+
+async def stalled(bench: Bench, prompt: str) -> Entry | None:
+    """Wait until the upstream has sent nothing for STALL_S after its first token, or has ended.
+
+    Returns its entry, or None when it still sends after COME_S.
+    """
+    begun_s = time.monotonic()
+    while bench.witness.left_s(begun_s, COME_S):
+        entries = await bench.entries(prompt)
+        rest_s = STALL_S
+        if entries and entries[-1].tokens and (last_s := entries[-1].last_s) is not None:
+            rest_s = bench.witness.left_s(last_s, STALL_S)
+            if not rest_s:
+                return entries[-1]
+        await asyncio.sleep(rest_s)  # the interval over which "nothing" is measured
+    return None
+
+
+async def until_closed(bench: Bench, prompt: str, bound_s: float) -> Entry | None:
+    """Return the upstream's entry once it was closed, has ended, or is open too long.
+
+    That is `bound_s` after the kernel took its last byte: until then nothing holds it up. An
+    upstream that still sends after COME_S is returned as it is.
+    """
+    since_s = begun_s = time.monotonic()
+    entry = None
+    while rest_s := bench.witness.left_s(since_s, bound_s):
+        entries = await bench.entries(prompt, "left", 1, rest_s)
+        entry = entries[-1] if entries else None
+        if entry is not None and (entry.left or entry.ended):
+            break
+        if not bench.witness.left_s(begun_s, COME_S):
+            break
+        since_s = max(since_s, (entry and entry.last_s) or since_s)
+    return entry

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from stages.lab.bench.verdict import Late
 from stages.lab.processes.queues import Looks
+from stages.lab.processes.until import LOOK_S
 
 T = TypeVar("T")
 
@@ -24,7 +25,6 @@ ON_TIME_S = 0.002  # measured: 0.5 ms in the mean, beside light work
 # From a cause to what we see of it, processes wake one another: the client, the server, the
 # upstream, the client again. Each may be as late as the latest that was seen.
 WAKES = 4
-LOOK_S = 0.01  # a look at a file or a page: nothing tells us when it changes
 LOST_S = 2.0  # after a bound of 0.25 to 2 s: what has not come by then is lost, and not late
 
 

@@ -4,19 +4,18 @@ On the way from the upstream to the client there are six places, four of them in
 shows for every socket what waits in its two queues, and the server says what it keeps itself.
 """
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from stages.lab.bench.bench import Bench
-from stages.lab.bench.leaving import COME_S
-from stages.lab.bench.stalling import stalled
+from stages.lab.bench.leaving import COME_S, stalled
 from stages.lab.processes.census import census
 from stages.lab.processes.process import Process
 from stages.lab.processes.serve import PLAIN, ServerOptions
 from stages.lab.processes.targets import Target
+from stages.lab.processes.until import NotInTime, until
 from stages.lab.upstream.script import Role, Script, Token
 
 TABLE = Path("/proc/net/tcp")  # by hand: the connections of psutil are without their queues
@@ -136,19 +135,23 @@ async def where_bytes_sit(
 
 async def _at_rest(measure: Callable[[], Awaitable[Buffers]]) -> Buffers:
     """Measure until nothing has moved for STILL_S."""
-    before = None
-    deadline_s = time.monotonic() + COME_S
-    while time.monotonic() < deadline_s:
-        now = await measure()
-        if now == before:
-            return now
-        before = now
-        await asyncio.sleep(STILL_S)  # the interval over which "nothing" is measured
-    raise NotMeasured(
-        f"The bytes still moved after {COME_S:g} s. Probably nothing holds the server up and it "
-        "reads slowly, or this machine is slow: 20 MB on loopback take a second. Measure a server "
-        "that waits for its client, on a machine with nothing else to do."
-    )
+    last = deque[Buffers](maxlen=2)
+
+    async def look() -> Sequence[Buffers]:
+        last.append(await measure())
+        return last
+
+    def still(last: Sequence[Buffers]) -> bool:
+        return len(last) == 2 and last[0] == last[1]
+
+    try:
+        return (await until(look, still, COME_S, "bytes at rest", every_s=STILL_S))[-1]
+    except NotInTime as exc:
+        raise NotMeasured(
+            f"The bytes still moved after {COME_S:g} s. Probably nothing holds the server up and "
+            "it reads slowly, or this machine is slow: 20 MB on loopback take a second. Measure a "
+            "server that waits for its client, on a machine with nothing else to do."
+        ) from exc
 
 
 async def _growth(bench: Bench, server: Process) -> float:

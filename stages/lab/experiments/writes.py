@@ -12,10 +12,10 @@ from urllib.parse import quote
 from stages.lab.clients.client import Client
 from stages.lab.experiments.ways_to_write import JOURNAL, WAYS
 from stages.lab.processes.process import Process
+from stages.lab.processes.until import last_look
 
 STOP_S = 1  # uvicorn's --timeout-graceful-shutdown, in whole seconds
 DEADLINE_S = 10.0  # for what takes 0.3 s, or a stop
-LOOK_S = 0.01  # a look at a file: nothing tells us when it changes
 
 
 class NotMeasured(Exception):
@@ -80,12 +80,12 @@ class _App:
 
     async def all_notes(self, way: str, deadline_s: float) -> dict[str, _Note]:
         """Return what the journal says of a way when no more will come, or at the deadline."""
-        while True:
-            found = self.notes(way)
-            # What began the write has ended, and so has the write.
-            if {"gone", "ended"} <= found.keys() or time.monotonic() > deadline_s:
-                return found
-            await asyncio.sleep(LOOK_S)
+
+        async def look() -> dict[str, _Note]:
+            return self.notes(way)
+
+        # What began the write has ended, and so has the write.
+        return await last_look(look, lambda found: {"gone", "ended"} <= found.keys(), deadline_s)
 
     async def begun(self, way: str, stack: AsyncExitStack) -> Client:
         """Return a client that has read the first event of a way; it stays as long as the stack."""
@@ -133,7 +133,7 @@ async def _leave(app: _App, way: str) -> Left:
         client = await app.begun(way, stack)
         left_s = time.monotonic()
         client.leave()
-    notes = await app.all_notes(way, left_s + DEADLINE_S)
+    notes = await app.all_notes(way, DEADLINE_S)
     at_s = {word: note.at_s - left_s for word, note in notes.items()}
     wake_ups = max((note.wake_ups for note in notes.values()), default=0)
     return Left(at_s.get("row"), at_s.get("after"), wake_ups)

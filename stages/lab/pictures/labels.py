@@ -15,7 +15,7 @@ LEVELS = 2
 WORD_PX = 110  # a token is a word; what is longer loses its middle
 ASIDE_PX, APART_PX = 6, 8  # from the arrow, and from the label before
 NEAR_PX = (3, 8, 16, 30, 45, 60, 90, 130, 200, 1000)  # tried in this order; the last is all
-WEIGHT: tuple[Kind, ...] = ("error", "done", "leave", "token", "burst", "ping", "other")
+WEIGHT: tuple[Kind, ...] = ("error", "done", "leave", "token", "burst", "raw", "ping", "other")
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,27 @@ the bytes that the client read, and from the upstream's ledger. All times count 
 request.
 """
 
-import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from stages.lab.bench.bench import Answer
+from stages.lab.bench.timeline import (
+    ENDINGS,
+    Asked,
+    ClientEnds,
+    Closed,
+    Heard,
+    Seen,
+    Status,
+    UpstreamEnds,
+)
+from stages.lab.clients.dialects import Said
 from stages.lab.clients.sse import Comment
-from stages.lab.upstream.ledger import SENT_KEPT, Entry
+from stages.lab.upstream.ledger import SENT_KEPT, Entry, Sent, SentKind
 
 Gap = Literal["client", "upstream"]  # the gap between that one and the server
-Kind = Literal["request", "leave", "token", "burst", "ping", "done", "error", "other"]
+Kind = Literal["request", "leave", "token", "burst", "raw", "ping", "done", "error", "other"]
 Sense = Literal["done", "failure told", "failure not told", "left"]
 
 
@@ -30,8 +40,8 @@ class Passing:
 
 
 @dataclass(frozen=True)
-class Ending:
-    """How the part of the client or the upstream ends; `at_s` is None while it goes on."""
+class LaneEnd:
+    """How the lane of the client or the upstream ends; `at_s` is None while it goes on."""
 
     at_s: float | None
     words: str
@@ -47,103 +57,89 @@ class Message:
     sense: Sense
 
 
-STEPS: dict[str, tuple[Kind, str]] = {
+# `{}` is the text of the step.
+ARROWS: dict[SentKind, tuple[Kind, str]] = {
     "headers": ("other", "headers"),
-    "Role": ("other", "role"),
-    "Empty": ("other", "empty chunk"),
-    "Finish": ("done", "finish"),
-    "Usage": ("other", "usage"),
-    "Done": ("other", "[DONE]"),
-    "ToolCall": ("other", "tool call"),
-    "InBandError": ("error", "error"),
+    "role": ("other", "role"),
+    "token": ("token", "{!r}"),
+    "burst": ("burst", "tokens {}"),
+    "tool call": ("other", "tool call"),
+    "empty": ("other", "empty chunk"),
+    "finish": ("done", "finish"),
+    "usage": ("other", "usage"),
+    "done": ("other", "[DONE]"),
+    "error": ("error", "error"),
+    "raw": ("raw", "raw {!r}"),
 }
 
 
 def passings(answer: Answer) -> list[Passing]:
     """Return what passed, in order of time."""
-    found = [*_past_client(answer), *_past_upstream(answer)]
-    return sorted(found, key=lambda passing: passing.at_s)
+    found = ((seen, _passing(seen)) for seen in answer.seen)
+    return [Passing(seen.at_s, seen.who, *passing) for seen, passing in found if passing]
 
 
-def _past_client(answer: Answer) -> Iterator[Passing]:
-    client, start_s = answer.client, answer.client.sent_s
-    yield Passing(0.0, "client", "request", "request")
-    if client.headers_s is not None and client.status is not None:
-        kind: Kind = "error" if client.status >= 400 else "other"
-        yield Passing(client.headers_s - start_s, "client", kind, f"status {client.status}")
-    said = iter(answer.told.said)
-    for at_s, item in client.items:
-        if isinstance(item, Comment):
-            yield Passing(at_s - start_s, "client", "ping", "ping")
-            continue
-        heard = next(said)
-        kind = "other" if heard.kind == "unreadable" else heard.kind
-        what = repr(heard.value) if heard.kind == "token" else heard.kind
-        yield Passing(at_s - start_s, "client", kind, what)
-    if client.ended == "left" and client.ended_s is not None:
-        yield Passing(client.ended_s - start_s, "client", "leave", "closes")
+def _passing(seen: Seen) -> tuple[Kind, str] | None:
+    """Return the kind and the words of what passes; None where an answer ends and nothing does."""
+    match seen.what:
+        case Asked():
+            return "request", "request"
+        case Status(code):
+            return "error" if code >= 400 else "other", f"status {code}"
+        case Comment():
+            return "ping", "ping"
+        case Heard(said=Said("token", text)):
+            return "token", repr(text)
+        case Heard(said=Said(kind)):
+            return "other" if kind == "unreadable" else kind, kind
+        case Sent(kind=sent, text=text):
+            step, words = ARROWS[sent]
+            return step, words.format(text)
+        case ClientEnds("left") | Closed():
+            return "leave", "closes"
+        case UpstreamEnds("refused"):
+            return "error", "refusal"
+    return None
 
 
-def _past_upstream(answer: Answer) -> Iterator[Passing]:
-    entry, start_s = answer.entry, answer.client.sent_s
-    if entry is None:
-        return
-    yield Passing(entry.received_s - start_s, "upstream", "request", "request")
-    for at_s, step in entry.sent:
-        burst: Kind = "burst" if step.startswith("tokens ") else "token"
-        kind, what = STEPS.get(step, (burst, step))
-        yield Passing(at_s - start_s, "upstream", kind, what)
-    if entry.ended == "refused" and entry.ended_s is not None:
-        yield Passing(entry.ended_s - start_s, "upstream", "error", "refusal")
-    if entry.left_s is not None:
-        yield Passing(entry.left_s - start_s, "upstream", "leave", "closes")
-
-
-def client_end(answer: Answer) -> Ending:
+def client_end(answer: Answer) -> LaneEnd:
     """Return how the answer ended for the client."""
     client = answer.client
     if client.ended is None or client.ended_s is None:
-        return Ending(None, "still reads")
-    words = {
-        "clean": "end of the answer",
-        "cut": "connection cut",
-        "reset": "connection reset",
-        "malformed": "not HTTP any more",
-        "left": "leaves",
-    }[client.ended]
-    bad = client.ended not in ("clean", "left")
-    return Ending(client.ended_s - client.sent_s, words, bad)
+        return LaneEnd(None, "still reads")
+    words = ENDINGS[client.ended]
+    return LaneEnd(client.ended_s - client.sent_s, words.at_a_lane, words.bad)
 
 
-def upstream_end(answer: Answer) -> Ending:
+def upstream_end(answer: Answer) -> LaneEnd:
     """Return how the upstream's answer ended."""
     entry, start_s = answer.entry, answer.client.sent_s
     if entry is None:
-        return Ending(None, "is never asked")
+        return LaneEnd(None, "is never asked")
     if entry.left_s is not None:
-        return Ending(entry.left_s - start_s, "closed by the server")
+        return LaneEnd(entry.left_s - start_s, "closed by the server")
     if entry.ended_s is None:
-        return Ending(None, "still open")
+        return LaneEnd(None, "still open")
     at_s = entry.ended_s - start_s
     if _is_whole(entry):
-        return Ending(at_s, "end of the answer")
-    if "InBandError" in (step for _, step in entry.sent):
-        return Ending(at_s, "ends in an error", bad=True)
+        return LaneEnd(at_s, "end of the answer")
+    if any(sent.kind == "error" for sent in entry.sent):
+        return LaneEnd(at_s, "ends in an error", bad=True)
     words = {"cut": "breaks off", "refused": "refuses", "complete": "ends without a finish"}
-    return Ending(at_s, words[str(entry.ended)], bad=True)
+    return LaneEnd(at_s, words[str(entry.ended)], bad=True)
 
 
 def _is_whole(entry: Entry) -> bool:
     """Return whether the upstream's answer is complete; a ledger that is full cannot tell."""
-    finished = "Finish" in (step for _, step in entry.sent) or len(entry.sent) >= SENT_KEPT
-    return entry.ended == "complete" and finished
+    finished = any(sent.kind == "finish" for sent in entry.sent)
+    return entry.ended == "complete" and (finished or len(entry.sent) >= SENT_KEPT)
 
 
 def sent_text(answer: Answer) -> str | None:
     """Return the text of all tokens that the upstream sent; None where the ledger has not all."""
     if answer.entry is None:
         return ""
-    texts = [ast.literal_eval(what) for _, what in answer.entry.sent if what[0] in "'\""]
+    texts = [sent.text for sent in answer.entry.sent if sent.kind == "token"]
     return "".join(texts) if len(texts) == answer.entry.tokens else None
 
 

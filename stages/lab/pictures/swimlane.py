@@ -29,8 +29,8 @@ from stages.lab.pictures.canvas import (
 from stages.lab.pictures.labels import LABEL_PT, labels
 from stages.lab.pictures.picture import Picture
 from stages.lab.pictures.story import (
-    Ending,
     Kind,
+    LaneEnd,
     Message,
     Passing,
     Sense,
@@ -51,6 +51,7 @@ COLORS: dict[Kind, str] = {
     "leave": BLUE,
     "token": INK,
     "burst": INK,
+    "raw": PURPLE,
     "ping": GREY,
     "done": GREEN,
     "error": RED,
@@ -125,7 +126,7 @@ class _Panel:
         top = self._y[lane] - BAR_PX / 2
         self._canvas.box(start, top, max(end - start, 2), BAR_PX, fill=color, label=f"bar {lane}")
 
-    def _ending(self, end: Ending, y: float, aside: float) -> None:
+    def _ending(self, end: LaneEnd, y: float, aside: float) -> None:
         x = END_X if end.at_s is None else self._clock.x(end.at_s)
         color = RED if end.bad else INK
         if end.bad:

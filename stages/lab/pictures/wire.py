@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from stages.lab.bench.bench import Answer
+from stages.lab.bench.timeline import ENDINGS
+from stages.lab.clients.client import Ending
 from stages.lab.clients.dialects import Said
 from stages.lab.clients.sse import Fate, Line, dissect
 from stages.lab.pictures.canvas import (
@@ -42,13 +44,6 @@ WORDS: dict[Fate, str] = {
     "unknown field": "dropped: unknown field",
     "ignored value": "dropped: value not allowed",
     "unfinished": "lost: the stream ends before the event",
-}
-ENDINGS = {
-    "clean": "the end of the answer",
-    "cut": "the connection is cut here",
-    "reset": "the connection is reset here",
-    "malformed": "what comes here is not HTTP",
-    "left": "the client leaves here",
 }
 
 
@@ -164,11 +159,11 @@ def _draw_row(canvas: Canvas, y: float, row: Row) -> None:
     canvas.text(MIDDLE + 18, y, words, color=row.color, bold=bold, label=row.line.fate)
 
 
-def _draw_ending(canvas: Canvas, y: float, ended: str | None) -> None:
-    bad = ended in ("cut", "reset", "malformed")
+def _draw_ending(canvas: Canvas, y: float, ended: Ending | None) -> None:
+    bad = ended is not None and ENDINGS[ended].bad
     if bad:
         canvas.cross(LEFT + 8, y, RED)
-    words = ENDINGS.get(str(ended), "the answer goes on")
+    words = "the answer goes on" if ended is None else ENDINGS[ended].on_the_wire
     color = RED if bad else GREY
     canvas.text(LEFT + 2 + 18 * bad, y, words, bold=bad, color=color, label="ending")
 

@@ -344,8 +344,7 @@ def _unbridged(bench: Bench, answer: Answer) -> Outcomes:
     comments = [at_s for at_s, item in answer.client.items if isinstance(item, Comment)]
     entry = answer.entry
     assert entry is not None  # the text came from it
-    sent = {what: at_s for at_s, what in entry.sent}
-    ends = (sent["Role"], sent["'a'"], sent["'b'"])
+    ends = [sent.at_s for sent in entry.sent if sent.kind in ("role", "token")]
     names = ("before the first token", "between two tokens")
 
     def silent(start_s: float, end_s: float) -> Complaint | None:

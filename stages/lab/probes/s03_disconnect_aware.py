@@ -8,14 +8,14 @@ from stages.lab.bench.bench import SMALL_BYTES, Answer, Bench
 from stages.lab.bench.leaving import (
     COME_S,
     WATCH_S,
-    Moment,
+    Cue,
     NeverCame,
     has_read,
     leave,
+    stalled,
     upstream_is_asked,
     watch,
 )
-from stages.lab.bench.stalling import stalled
 from stages.lab.bench.verdict import Complaint, Verdict, judge
 from stages.lab.processes.serve import PLAIN, ServerOptions
 from stages.lab.upstream.script import Cut, Pause, Role, Script, Token
@@ -74,13 +74,11 @@ async def leave_before_headers_behind_middleware(bench: Bench) -> Verdict:
     return await _leave(bench, THINKING, upstream_is_asked, ServerOptions(middleware=True))
 
 
-async def _leave(
-    bench: Bench, script: Script, moment: Moment, options: ServerOptions = PLAIN
-) -> Verdict:
+async def _leave(bench: Bench, script: Script, cue: Cue, options: ServerOptions = PLAIN) -> Verdict:
     answers = {}
     for name, how in LEAVES.items():
         try:
-            answers[name] = await leave(bench, script, moment, how, options)
+            answers[name] = await leave(bench, script, cue, how, options)
         except NeverCame as exc:
             return judge({name: exc.complaint}, "it could leave")
     return judge(

@@ -10,9 +10,17 @@ from functools import partial
 import psutil
 
 from stages.lab.bench.bench import SHRUNK, SMALL_BYTES, Answer, Bench
-from stages.lab.bench.leaving import COME_S, NeverCame, running, until_left, watch
+from stages.lab.bench.leaving import (
+    COME_S,
+    STALL_S,
+    NeverCame,
+    running,
+    stalled,
+    until_closed,
+    until_left,
+    watch,
+)
 from stages.lab.bench.refusals import WAITED_S, not_status, refused, status_timeline
-from stages.lab.bench.stalling import STALL_S, stalled, until_closed
 from stages.lab.bench.verdict import Complaint, Verdict, complain, judge
 from stages.lab.clients.client import Client
 from stages.lab.probes.s03_disconnect_aware import AT_ONCE_S, ENDLESS, LONG_S, TALKING
@@ -367,7 +375,7 @@ async def slot_is_returned(bench: Bench) -> Verdict:
         async with running(bench, server, TALKING):  # it has the other slot
             if not await _is_full_with_one_more(bench, server):
                 return complain(f"stream {CROWD + 1} was not refused where {CROWD} may run")
-            for name, end in _endings(bench, server).items():
+            for name, end in _ways_to_end(bench, server).items():
                 outcomes[name] = await _slot_after(bench, server, end)
                 if outcomes[name] is not None:
                     break  # without the slot, all that follow would fail, for no fault of theirs
@@ -382,10 +390,10 @@ async def _is_full_with_one_more(bench: Bench, server: Process) -> bool:
     return client.status == 503
 
 
-Ending = Callable[[], AbstractAsyncContextManager[float]]
+WayToEnd = Callable[[], AbstractAsyncContextManager[float]]
 
 
-def _endings(bench: Bench, server: Process) -> dict[str, Ending]:
+def _ways_to_end(bench: Bench, server: Process) -> dict[str, WayToEnd]:
     """Return ways to end a stream; each says when it had ended."""
 
     @asynccontextmanager
@@ -429,7 +437,7 @@ def _endings(bench: Bench, server: Process) -> dict[str, Ending]:
     }
 
 
-async def _slot_after(bench: Bench, server: Process, end: Ending) -> Complaint | None:
+async def _slot_after(bench: Bench, server: Process, end: WayToEnd) -> Complaint | None:
     """Have a stream end in this way; returns the complaint about its slot."""
     deadline_s = time.monotonic() + COME_S
     while True:

@@ -11,8 +11,14 @@ from pathlib import Path
 
 from stages.lab.bench.accounts import Enough, Row, busy, exists, final, is_free, rows
 from stages.lab.bench.bench import SHRUNK, SMALL_BYTES, Answer, Bench
-from stages.lab.bench.leaving import COME_S, NeverCame, has_read, leave, upstream_is_asked
-from stages.lab.bench.stalling import until_closed
+from stages.lab.bench.leaving import (
+    COME_S,
+    NeverCame,
+    has_read,
+    leave,
+    until_closed,
+    upstream_is_asked,
+)
 from stages.lab.bench.verdict import Complaint, Verdict, complain, judge
 from stages.lab.bench.witness import LOST_S
 from stages.lab.clients.client import Client
@@ -161,16 +167,16 @@ async def left_is_accounted(bench: Bench) -> Verdict:
     task that it runs in has been cancelled.
     Source: https://anyio.readthedocs.io/en/stable/cancellation.html#shielding
     """
-    moments = {
+    cases = {
         "in a silence": (SAID, has_read("abc"), says("client_closed", "counted", 3)),
         "before the headers": (THINKING, upstream_is_asked, says("client_closed", "counted", 0)),
     }
     outcomes, timelines = dict[str, Complaint | None](), {}
     database = bench.database(bench.server)
-    for name, (script, moment, check) in moments.items():
+    for name, (script, cue, check) in cases.items():
         before = rows(database)
         try:
-            timelines[name] = (await leave(bench, script, moment)).timeline
+            timelines[name] = (await leave(bench, script, cue)).timeline
         except NeverCame as exc:
             return judge({name: exc.complaint}, "it could leave")
         outcomes[name] = await one_row(bench, bench.server, before, check)

@@ -154,7 +154,7 @@ def _untrue(bench: Bench, since: Samples, answer: Answer) -> Complaint | None:
     if text_s is None:
         return "the client saw no text"
     assert answer.entry is not None  # the text came from it
-    sent_s = next(at_s for at_s, what in answer.entry.sent if what == "'a'")
+    sent_s = next(sent.at_s for sent in answer.entry.sent if sent.kind == "token")
     least_s, most_s = sent_s - answer.entry.received_s, text_s - asked_s
     said_s = since.at(f"{FIRST}_sum")
     if said_s > most_s + CLOCK_S:

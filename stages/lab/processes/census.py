@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 
 from stages.lab.processes.process import CENSUS, Process, ProcessError, how_ended
+from stages.lab.processes.until import NotInTime, until
 
 COUNT_S = 10.0  # measured: 1 ms; 200 clients that leave at once keep a loop busy for a second
 STDOUT = 1
@@ -56,16 +57,21 @@ async def census(process: Process) -> Census:
     """
     asked_s = time.monotonic()
     process.signal(CENSUS)
-    while not (answers := _answers(process, asked_s)):
-        if process.exit_code is not None:
+
+    async def look() -> list[dict[str, Any]]:
+        answers = _answers(process, asked_s)
+        if not answers and process.exit_code is not None:
             raise _ended(process)
-        if time.monotonic() > asked_s + COUNT_S:
-            raise ProcessError(
-                f"{process.name} gave no census in {COUNT_S:g} s. Probably its event loop is "
-                "blocked: something in it computes or waits without `await`. Look there; only a "
-                f"server that `serve` has started gives one at all. {process.log_tail()}"
-            )
-        await asyncio.sleep(0.01)  # a look at a file: nothing tells us when it grows
+        return answers
+
+    try:
+        answers = await until(look, bool, COUNT_S, f"a census of {process.name}")
+    except NotInTime as exc:
+        raise ProcessError(
+            f"{process.name} gave no census in {COUNT_S:g} s. Probably its event loop is blocked: "
+            "something in it computes or waits without `await`. Look there; only a server that "
+            f"`serve` has started gives one at all. {process.log_tail()}"
+        ) from exc
     try:
         seen = psutil.Process(process.pid)
         rss_bytes, open_files = seen.memory_info().rss, seen.num_fds()

@@ -15,12 +15,67 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 from stages.lab.upstream.checked import Checked, make
+from stages.lab.upstream.script import (
+    Done,
+    Empty,
+    Finish,
+    InBandError,
+    Raw,
+    Role,
+    Step,
+    Token,
+    ToolCall,
+    Usage,
+)
 
 SENT_KEPT = 64  # steps kept with their time: enough for every picture, and a firehose stays cheap
+
+SentKind = Literal[
+    "headers",
+    "role",
+    "token",
+    "burst",
+    "tool call",
+    "empty",
+    "finish",
+    "usage",
+    "done",
+    "error",
+    "raw",
+]
+KINDS: dict[type[Step], SentKind] = {  # of the steps that send one chunk
+    Role: "role",
+    Token: "token",
+    ToolCall: "tool call",
+    Empty: "empty",
+    Finish: "finish",
+    Usage: "usage",
+    Done: "done",
+    InBandError: "error",
+    Raw: "raw",
+}
 
 End = Literal["complete", "cut", "refused"]
 Leave = Literal["fin", "rst"]
 Milestone = Literal["received", "headers", "ended", "left"]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One step that was sent; `at_s` is just before the kernel took it.
+
+    `text` is that of a token, or the raw text as the script has it; of a burst, many tokens in one
+    write, it says which of them: `0 to 63`.
+    """
+
+    at_s: float
+    kind: SentKind
+    text: str = ""
+
+    @classmethod
+    def of(cls, step: Step, at_s: float) -> "Sent":
+        """Return a step that sends one chunk as the ledger keeps it."""
+        return cls(at_s, KINDS[type(step)], step.text if isinstance(step, Token | Raw) else "")
 
 
 @dataclass
@@ -48,21 +103,21 @@ class Entry:
     tokens: int = 0
     sent_bytes: int = 0
     last_s: float | None = None
-    sent: list[tuple[float, str]] = field(default_factory=list)
+    sent: list[Sent] = field(default_factory=list)
     on_change: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 
     def take(self, count: int, at_s: float) -> None:
         """Keep that the kernel took so many bytes."""
         self.sent_bytes, self.last_s = self.sent_bytes + count, at_s
 
-    def note(self, what: str, at_s: float) -> None:
-        """Keep that `what` was sent."""
+    def note(self, sent: Sent) -> None:
+        """Keep a step that was sent, if it is one of the first."""
         if len(self.sent) < SENT_KEPT:
-            self.sent.append((at_s, what))
+            self.sent.append(sent)
 
     def start(self, at_s: float) -> None:
         """Keep that the headers were sent."""
-        self.note("headers", at_s)
+        self.note(Sent(at_s, "headers"))
         self.headers_s = at_s
         self.on_change()
 
@@ -82,17 +137,17 @@ class Entry:
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry as a JSON object."""
-        return {
+        fields = {
             item.name: getattr(self, item.name)
             for item in dataclasses.fields(self)
             if item.name != "on_change"
         }
+        return {**fields, "sent": [dataclasses.asdict(sent) for sent in self.sent]}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "Entry":
         """Return the entry that `to_json` wrote."""
-        sent = [(when, what) for when, what in document["sent"]]
-        return cls(**{**document, "sent": sent})
+        return cls(**{**document, "sent": [Sent(**sent) for sent in document["sent"]]})
 
 
 @dataclass(frozen=True)

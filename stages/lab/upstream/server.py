@@ -25,14 +25,13 @@ import h11
 
 from stages.lab.processes.process import Handover
 from stages.lab.upstream.connection import Exchange
-from stages.lab.upstream.ledger import Entry, Ledger, Query
+from stages.lab.upstream.ledger import Entry, Ledger, Query, Sent
 from stages.lab.upstream.script import (
     NAME,
     PREFIX,
     Cut,
     Firehose,
     Pause,
-    Raw,
     Refusal,
     Script,
     ScriptError,
@@ -186,7 +185,7 @@ async def _send_step(
         await asyncio.sleep(step.delay_s)
     sent_s = await exchange.send(h11.Data(data=wire.chunk(step)))
     entry.tokens += isinstance(step, Token)
-    entry.note(repr(step.text) if isinstance(step, Token | Raw) else type(step).__name__, sent_s)
+    entry.note(Sent.of(step, sent_s))
 
 
 async def _firehose(
@@ -197,7 +196,7 @@ async def _firehose(
         data = b"".join(wire.content(f"{i} ") for i in batch)
         sent_s = await exchange.send(h11.Data(data=data))
         entry.tokens += len(batch)
-        entry.note(f"tokens {batch.start} to {batch.stop - 1}", sent_s)
+        entry.note(Sent(sent_s, "burst", f"{batch.start} to {batch.stop - 1}"))
 
 
 def _wants_usage(asked: dict[str, Any]) -> bool:

@@ -16,8 +16,6 @@ import pytest
 from stages.lab.bench.bench import Answer, Bench, ask
 from stages.lab.bench.verdict import Moment
 from stages.lab.clients.client import Client
-from stages.lab.clients.dialects import Told
-from stages.lab.clients.sse import Comment, Event
 from stages.lab.processes.process import Process, ProcessError
 from stages.lab.processes.serve import PLAIN, ServerOptions
 from stages.lab.upstream.ledger import Entry
@@ -268,63 +266,6 @@ def test_an_upstream_that_has_failed_is_explained() -> None:
 
 
 # What is seen from outside.
-
-
-def answer_of(client: Client, entry: Entry | None) -> Answer:
-    return Answer(client, Told(()), entry)
-
-
-def client_that_saw(**seen: object) -> Client:
-    client = Client("http://127.0.0.1:1/chat", b"")
-    client.sent_s, client.status, client.headers_s = 100.0, 200, 100.1
-    for name, value in seen.items():
-        setattr(client, name, value)
-    return client
-
-
-def test_a_timeline_has_both_sides_in_order_of_time() -> None:
-    items = [(100.3, Event("token", '{"text": "a"}')), (100.5, Comment(" ping"))]
-    client = client_that_saw(items=items, ended="left", ended_s=100.6)
-    entry = Entry(0, None, {}, received_s=100.05, sent=[(100.2, "'a'")], left="fin", left_s=100.7)
-
-    timeline = answer_of(client, entry).timeline
-
-    assert [(round(moment.at_s, 3), moment.who, moment.what) for moment in timeline] == [
-        (0.0, "client", "sends the request"),
-        (0.05, "upstream", "request"),
-        (0.1, "client", "status 200"),
-        (0.2, "upstream", "sends 'a'"),
-        (0.3, "client", 'token {"text": "a"}'),
-        (0.5, "client", ": ping"),
-        (0.6, "client", "leaves"),
-        (0.7, "upstream", "sees fin"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("ended", "what"),
-    [
-        ("clean", "end of the answer"),
-        ("cut", "connection closed before the end"),
-        ("reset", "connection reset before the end"),
-        ("malformed", "what comes is not HTTP"),
-        ("left", "leaves"),
-    ],
-)
-def test_a_timeline_says_how_it_ended(ended: str, what: str) -> None:
-    client = client_that_saw(ended=ended, ended_s=101.0)
-
-    assert answer_of(client, None).timeline[-1] == Moment(1.0, "client", what)
-
-
-def test_a_megabyte_is_short_in_a_timeline() -> None:
-    client = client_that_saw(items=[(100.2, Event("token", "x" * 1_000_000))])
-    entry = Entry(0, None, {}, received_s=100.3, sent=[(100.4, repr("x" * 1_000_000))])
-
-    timeline = answer_of(client, entry).timeline
-
-    assert max(len(moment.what) for moment in timeline) < 200
-    assert timeline[2].what.startswith("token xxx")
 
 
 def test_a_real_timeline_begins_with_the_request_and_ends_with_the_answer(bench: Bench) -> None:

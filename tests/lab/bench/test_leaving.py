@@ -1,4 +1,7 @@
-"""Leaving: a leave happens at its moment, or is said not to have happened."""
+"""Leaving: a leave happens at its moment, or is said not to have happened.
+
+An upstream is stalled when it has sent something and then nothing more, and not before.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -7,9 +10,10 @@ import pytest
 
 from stages.lab.bench import leaving
 from stages.lab.bench.bench import Bench
-from stages.lab.bench.leaving import NeverCame, ask_and_leave, has_read, leave
+from stages.lab.bench.leaving import NeverCame, ask_and_leave, has_read, leave, stalled
 from stages.lab.matrix.cells import measure
 from stages.lab.probes import find, s03_disconnect_aware
+from stages.lab.upstream.ledger import Entry
 from stages.lab.upstream.script import Pause, Role, Script, Token
 
 SILENT = Script((Role(), Token("a"), Pause(30.0)))
@@ -19,6 +23,9 @@ SILENT = Script((Role(), Token("a"), Pause(30.0)))
 def bench() -> Iterator[Bench]:
     with Bench(2) as bench:
         yield bench
+
+
+# Leaving.
 
 
 def test_the_client_leaves_when_it_has_read_the_text(bench: Bench) -> None:
@@ -60,3 +67,32 @@ def test_asking_once_leaves_when_the_upstream_has_the_request() -> None:
 
     assert answer.client.ended == "left"
     assert answer.client.items == []
+
+
+# Stalling.
+
+
+async def stall(bench: Bench, script: Script) -> Entry | None:
+    prompt = await bench.register(script)
+    async with bench.client(prompt):
+        return await stalled(bench, prompt)
+
+
+def test_what_was_sent_before_the_stall_is_in_the_entry(bench: Bench) -> None:
+    entry = asyncio.run(stall(bench, Script((Role(), Token("a"), Token("b"), Pause(60)))))
+
+    assert entry is not None
+    assert entry.tokens == 2
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [(Role(), *[Token("a", delay_s=0.01)] * 3000), (Role(), Pause(60))],
+    ids=["it goes on", "no token has come"],
+)
+def test_an_upstream_that_is_not_held_up_is_not_stalled(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, steps: tuple[Role | Token | Pause, ...]
+) -> None:
+    monkeypatch.setattr(leaving, "COME_S", 1.0)  # nothing comes, however long we wait
+
+    assert asyncio.run(stall(bench, Script(steps))) is None

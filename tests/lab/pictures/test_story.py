@@ -1,13 +1,14 @@
 """`story` tells what passed in an answer, and whether the client was told the truth."""
 
+from typing import get_args
+
 import pytest
 
 from stages.lab.bench.bench import Answer
 from stages.lab.clients.client import Ending
 from stages.lab.pictures import story
 from stages.lab.pictures.story import Message
-from stages.lab.upstream import script
-from stages.lab.upstream.ledger import SENT_KEPT
+from stages.lab.upstream.ledger import SENT_KEPT, SentKind
 from tests.helpers.pictures import (
     BROKEN,
     DONE,
@@ -18,6 +19,7 @@ from tests.helpers.pictures import (
     TOKEN,
     TOLD,
     WHOLE,
+    SentFields,
     answer,
     client,
     entry,
@@ -58,7 +60,7 @@ def test_a_comment_is_a_ping_and_what_cannot_be_read_says_so() -> None:
 
 
 def test_a_client_that_leaves_and_a_server_that_closes_are_seen() -> None:
-    left = entry((0.1, "'Hello'"), ended=None)
+    left = entry((0.1, "token", "Hello"), ended=None)
     left.left, left.left_s = "fin", START_S + 0.6
     of = answer(client((0.2, TOKEN), ended="left", ended_s=0.5), left)
 
@@ -83,16 +85,21 @@ def test_a_refusal_passes_from_the_upstream_and_a_status_to_the_client() -> None
 
 
 def test_a_burst_of_tokens_is_not_taken_for_one() -> None:
-    of = answer(client(), entry((0.1, "tokens 0 to 63"), tokens=64))
+    of = answer(client(), entry((0.1, "burst", "0 to 63"), tokens=64))
 
     assert story.passings(of)[-1].kind == "burst"
 
 
-def test_every_step_that_an_upstream_can_send_has_words() -> None:
-    sends_nothing_of_its_own = {"Pause", "Cut"}
-    quoted = {"Token", "Raw", "Firehose"}
+def test_raw_text_is_not_taken_for_a_token() -> None:
+    of = answer(client(), entry((0.1, "token", "a"), (0.2, "raw", "oops\n"), (0.3, "finish")))
 
-    assert set(script.STEPS) - sends_nothing_of_its_own - quoted <= set(story.STEPS)
+    (raw,) = (passing for passing in story.passings(of) if passing.at_s == pytest.approx(0.2))
+    assert (raw.gap, raw.kind, raw.what) == ("upstream", "raw", r"raw 'oops\n'")
+    assert story.sent_text(of) == "a"
+
+
+def test_every_step_that_an_upstream_can_send_has_words() -> None:
+    assert set(story.ARROWS) == set(get_args(SentKind))
 
 
 @pytest.mark.parametrize(
@@ -113,18 +120,18 @@ def test_the_end_for_the_client(ended: Ending | None, words: str, bad: bool) -> 
     assert end.at_s == (None if ended is None else 1.0)
 
 
-FULL = [(0.1, "'a'")] * SENT_KEPT
+FULL: list[SentFields] = [(0.1, "token", "a")] * SENT_KEPT
 
 
 @pytest.mark.parametrize(
     ("of_upstream", "words", "bad"),
     [
-        (entry((0.1, "'a'"), (0.2, "Finish")), "end of the answer", False),
-        (entry((0.1, "'a'")), "ends without a finish", True),
-        (entry((0.1, "'a'"), (0.2, "InBandError")), "ends in an error", True),
-        (entry((0.1, "'a'"), ended="cut"), "breaks off", True),
+        (entry((0.1, "token", "a"), (0.2, "finish")), "end of the answer", False),
+        (entry((0.1, "token", "a")), "ends without a finish", True),
+        (entry((0.1, "token", "a"), (0.2, "error")), "ends in an error", True),
+        (entry((0.1, "token", "a"), ended="cut"), "breaks off", True),
         (entry(ended="refused"), "refuses", True),
-        (entry((0.1, "'a'"), ended=None), "still open", False),
+        (entry((0.1, "token", "a"), ended=None), "still open", False),
         (entry(*FULL), "end of the answer", False),
         (entry(*FULL, ended="cut"), "breaks off", True),
         (None, "is never asked", False),
@@ -194,4 +201,4 @@ def test_an_upstream_that_was_not_asked_sent_no_text() -> None:
 
 
 def test_a_ledger_without_all_tokens_does_not_know_the_text() -> None:
-    assert story.sent_text(answer(client(), entry((0.1, "'a'"), tokens=2))) is None
+    assert story.sent_text(answer(client(), entry((0.1, "token", "a"), tokens=2))) is None

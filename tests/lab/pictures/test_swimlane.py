@@ -14,6 +14,7 @@ from tests.helpers.pictures import (
     TOKEN,
     TOLD,
     WHOLE,
+    SentFields,
     answer,
     clashes,
     client,
@@ -23,7 +24,7 @@ from tests.helpers.pictures import (
     texts,
 )
 
-CLOSED = entry((0.1, "'Hello'"), ended=None)
+CLOSED = entry((0.1, "token", "Hello"), ended=None)
 CLOSED.left, CLOSED.left_s = "fin", START_S + 0.6
 LEFT = answer(client((0.2, TOKEN), ended="left", ended_s=0.5), CLOSED)
 
@@ -106,7 +107,7 @@ def test_an_upstream_that_was_never_asked_has_an_empty_lane() -> None:
 
 
 def test_an_upstream_that_is_still_open_is_filled_to_the_edge() -> None:
-    waits = entry((0.1, "'Hello'"), ended=None)
+    waits = entry((0.1, "token", "Hello"), ended=None)
     picture = swimlane.draw({"": answer(client((0.2, TOKEN), ended="left", ended_s=0.5), waits)})
 
     (bar,) = labelled(picture, "bar upstream")
@@ -122,8 +123,17 @@ def test_a_client_that_leaves_first_is_no_failure() -> None:
     assert labelled(picture, "cross") == labelled(picture, "warning") == []
 
 
+def test_raw_text_is_drawn_as_what_it_is() -> None:
+    sent = entry((0.1, "token", "a"), (0.2, "raw", "oops"), (0.9, "finish"))
+
+    picture = swimlane.draw({"": answer(client((0.2, TOKEN)), sent)})
+
+    assert texts(picture, "passing")[-3:] == ["'a'", "raw 'oops'", "finish"]
+
+
 def test_a_ledger_that_is_full_says_that_arrows_are_missing() -> None:
-    full = entry(*[(0.1, "'a'")] * SENT_KEPT, tokens=20_000)
+    steps: list[SentFields] = [(0.1, "token", "a")] * SENT_KEPT
+    full = entry(*steps, tokens=20_000)
 
     picture = swimlane.draw({"": answer(client((0.2, TOKEN + DONE)), full)})
 
@@ -153,7 +163,7 @@ def stream(count: int, span_s: float, ended_s: float) -> Answer:
     """Tokens at equal distances, with a ping between every ten of them."""
     times = [span_s * (i + 1) / count for i in range(count)]
     chunks = [(at_s, TOKEN + PING * (i % 10 == 9)) for i, at_s in enumerate(times)]
-    sent = entry(*[(at_s, "'Hello'") for at_s in times[: SENT_KEPT - 1]], (span_s, "Finish"))
+    sent = entry(*[(at_s, "token", "Hello") for at_s in times[: SENT_KEPT - 1]], (span_s, "finish"))
     return answer(client(*chunks, (ended_s, DONE), ended_s=ended_s), sent)
 
 

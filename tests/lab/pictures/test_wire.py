@@ -78,7 +78,7 @@ def test_a_blank_line_of_the_text_is_lost() -> None:
 
 
 def test_a_blank_line_behind_a_comment_is_as_it_should_be() -> None:
-    of = answer(client((0.1, PING + TOKEN)), entry((0.1, "'Hello'")))
+    of = answer(client((0.1, PING + TOKEN)), entry((0.1, "token", "Hello")))
 
     assert fates(of)[:2] == ["comment: no event, keeps the line busy", "blank line: ends nothing"]
     assert labelled(wire.draw(of), "damaged") == []
@@ -185,7 +185,7 @@ def test_a_long_stream_loses_its_middle_and_keeps_its_end() -> None:
 def test_the_end_is_told_and_a_bad_one_has_a_cross(
     ended: Ending | None, words: str, bad: bool
 ) -> None:
-    picture = wire.draw(answer(client((0.1, TOKEN), ended=ended), entry((0.1, "'Hello'"))))
+    picture = wire.draw(answer(client((0.1, TOKEN), ended=ended), entry((0.1, "token", "Hello"))))
 
     assert texts(picture, "ending") == [words]
     assert bool(labelled(picture, "cross")) is bad
@@ -200,7 +200,7 @@ def test_the_text_that_was_lost_stands_on_red() -> None:
 
 
 def test_the_same_text_has_a_check() -> None:
-    picture = wire.draw(answer(client((0.1, TOKEN + DONE)), entry((0.1, "'Hello'"))))
+    picture = wire.draw(answer(client((0.1, TOKEN + DONE)), entry((0.1, "token", "Hello"))))
 
     assert len(labelled(picture, "check")) == 1
     assert labelled(picture, "difference") == []
@@ -208,7 +208,7 @@ def test_the_same_text_has_a_check() -> None:
 
 
 def test_where_the_ledger_does_not_have_the_text_nothing_is_compared() -> None:
-    picture = wire.draw(answer(client((0.1, TOKEN)), entry((0.1, "'Hello'"), tokens=100)))
+    picture = wire.draw(answer(client((0.1, TOKEN)), entry((0.1, "token", "Hello"), tokens=100)))
 
     assert texts(picture, "text sent") == ["not known: the ledger keeps the first steps only"]
     assert labelled(picture, "check") == labelled(picture, "cross") == []
@@ -216,7 +216,7 @@ def test_where_the_ledger_does_not_have_the_text_nothing_is_compared() -> None:
 
 
 def test_a_client_that_read_nothing_got_no_text() -> None:
-    picture = wire.draw(answer(client(ended="cut"), entry((0.1, "'Hello'"))))
+    picture = wire.draw(answer(client(ended="cut"), entry((0.1, "token", "Hello"))))
 
     assert texts(picture, "title") == ["Nothing came over the wire"]
     assert texts(picture, "text read") == ["none"]

@@ -3,10 +3,23 @@
 import asyncio
 import json
 import time
+from typing import get_args
 
 import pytest
 
-from stages.lab.upstream.ledger import SENT_KEPT, End, Entry, Leave, Ledger, Milestone, Query
+from stages.lab.upstream.ledger import (
+    KINDS,
+    SENT_KEPT,
+    End,
+    Entry,
+    Leave,
+    Ledger,
+    Milestone,
+    Query,
+    Sent,
+    SentKind,
+)
+from stages.lab.upstream.script import STEPS, Cut, Firehose, Pause, Raw, Step, Token
 
 DEADLINE_S = 20.0  # nothing here takes a millisecond; the rest is for a busy machine
 
@@ -21,10 +34,22 @@ def opened(ledger: Ledger, script: str | None = None) -> Entry:
 def test_an_entry_survives_json() -> None:
     entry = opened(Ledger(), "name")
     entry.start(1.0)
-    entry.note("'a\ud83d'", 1.5)
+    entry.note(Sent(1.5, "token", "a\ud83d"))
     entry.leave("fin", 2.0)
 
     assert Entry.from_json(json.loads(json.dumps(entry.to_json()))) == entry
+
+
+def test_every_step_that_sends_one_chunk_has_a_kind_of_its_own() -> None:
+    send_none_or_many = {Pause, Cut, Firehose}
+
+    assert set(KINDS) == set(STEPS.values()) - send_none_or_many
+    assert len({*KINDS.values(), "headers", "burst"}) == len(get_args(SentKind)) == len(KINDS) + 2
+
+
+@pytest.mark.parametrize("step", [Token("a"), Raw("a")])
+def test_a_token_and_a_raw_step_are_kept_with_their_text(step: Step) -> None:
+    assert Sent.of(step, 1.5).text == "a"
 
 
 def test_a_new_entry_has_come_to_nothing_but_itself() -> None:
@@ -65,9 +90,9 @@ def test_the_first_steps_are_kept_and_a_firehose_stays_cheap() -> None:
     entry = opened(Ledger())
 
     for i in range(10 * SENT_KEPT):
-        entry.note(str(i), 0.0)
+        entry.note(Sent(0.0, "token", str(i)))
 
-    assert [what for _, what in entry.sent] == [str(i) for i in range(SENT_KEPT)]
+    assert [sent.text for sent in entry.sent] == [str(i) for i in range(SENT_KEPT)]
 
 
 # Waiting.

@@ -78,8 +78,8 @@ def test_a_token_arrives_before_the_next_one_is_sent(desk: Desk) -> None:
 
     client = asyncio.run(read(desk, prompt))
 
-    sent = {what: at_s for at_s, what in desk.entry(prompt).sent}
-    assert client.items[0][0] < sent["'b'"]
+    sent = {step.text: step.at_s for step in desk.entry(prompt).sent}
+    assert client.items[0][0] < sent["b"]
 
 
 @on_linux
@@ -570,7 +570,7 @@ def test_the_times_of_the_ledger_are_on_the_clock_of_the_client(desk: Desk) -> N
     entry = desk.entry(prompt)
     assert entry.headers_s is not None
     assert entry.ended_s is not None
-    sent = [at_s for at_s, _ in entry.sent]
+    sent = [step.at_s for step in entry.sent]
     moments = [before_s, entry.received_s, *sent, entry.ended_s, after_s]
     assert moments == sorted(moments)
 
@@ -580,13 +580,13 @@ def test_the_ledger_keeps_what_was_sent_step_by_step(desk: Desk) -> None:
 
     asyncio.run(read(desk, prompt))
 
-    assert [what for _, what in desk.entry(prompt).sent] == [
-        "headers",
-        "Role",
-        "'a'",
-        "tokens 0 to 63",
-        "tokens 64 to 99",
-        "':\\n'",
+    assert [(step.kind, step.text) for step in desk.entry(prompt).sent] == [
+        ("headers", ""),
+        ("role", ""),
+        ("token", "a"),
+        ("burst", "0 to 63"),
+        ("burst", "64 to 99"),
+        ("raw", ":\n"),
     ]
 
 
