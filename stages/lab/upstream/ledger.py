@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl
 
 from stages.lab.upstream.checked import Checked, make
@@ -60,8 +60,7 @@ Leave = Literal["fin", "rst"]
 Milestone = Literal["received", "headers", "ended", "left"]
 
 
-@dataclass(frozen=True)
-class Sent:
+class Sent(NamedTuple):  # JSON writes it as a list: a prompt may have hundreds of entries
     """One step that was sent; `at_s` is just before the kernel took it.
 
     `text` is that of a token, or the raw text as the script has it; of a burst, many tokens in one
@@ -137,17 +136,16 @@ class Entry:
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry as a JSON object."""
-        fields = {
+        return {
             item.name: getattr(self, item.name)
             for item in dataclasses.fields(self)
             if item.name != "on_change"
         }
-        return {**fields, "sent": [dataclasses.asdict(sent) for sent in self.sent]}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "Entry":
         """Return the entry that `to_json` wrote."""
-        return cls(**{**document, "sent": [Sent(**sent) for sent in document["sent"]]})
+        return cls(**{**document, "sent": [Sent(*sent) for sent in document["sent"]]})
 
 
 @dataclass(frozen=True)
