@@ -59,11 +59,8 @@ def check(number: int, names: Sequence[str]) -> int:
     if early is not None:
         return _close(out, build, early)
     view = View(Plan([find(str(build.path))], probes))
-    say(
-        out,
-        (work.shown(build.path), "bold"),
-        f"  {view.total} probe{'' if view.total == 1 else 's'}",
-    )
+    count = f"{view.total} probe{'' if view.total == 1 else 's'}"
+    say(out, (work.shown(build.path), "bold"), f"  {count}")
     try:
         with view.shown(out) as on_cell:
             outcome = build.measure([probe.name for probe in probes], on_cell)
