@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
 
-from stages import catalog
+from stages.lab.checkout import ROOT
 from stages.lab.processes import targets
 
 CONTEXT_LINES = 3
-CHECKOUT = Path(catalog.__file__).resolve().parent.parent
 
 HEAD = re.compile(r"\s*(?:(?:async )?def|class) \w+")
 
@@ -53,7 +52,7 @@ def path_of(name: str | int) -> Path:
     Raises TargetError.
     """
     place, _ = targets.split(targets.find(name).app)
-    return Path(place) if place.endswith(".py") else CHECKOUT / f"{place.replace('.', '/')}.py"
+    return Path(place) if place.endswith(".py") else ROOT / f"{place.replace('.', '/')}.py"
 
 
 def unified(a: str | int, b: str | int) -> str:
@@ -104,7 +103,7 @@ def lines(name: str | int) -> list[str]:
 
 def _label(name: str | int) -> str:
     path = path_of(name)
-    return path.relative_to(CHECKOUT).as_posix() if path.is_relative_to(CHECKOUT) else str(path)
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
 
 
 def _span(start: int, stop: int) -> str:

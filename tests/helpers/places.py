@@ -1,7 +1,6 @@
 """Where things are in the checkout."""
 
-from pathlib import Path
+from stages.lab.checkout import ROOT as ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 STAGES = ROOT / "stages"
 SERVERS = ROOT / "tests" / "servers"  # small apps and programs that tests start

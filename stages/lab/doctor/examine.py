@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.request import getproxies, proxy_bypass
 
+from stages.lab.checkout import ROOT
 from stages.lab.doctor import machine as machine
 from stages.lab.doctor import model as model
 from stages.lab.doctor import packages as packages
 from stages.lab.doctor.findings import Finding
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 RUN_PORT = 8000
 QUICK_S = 15  # a server starts in 2 s, and a workshop waits for it fifty times
 
@@ -32,7 +32,7 @@ def examine() -> Iterator[Finding]:
         return
     checks: tuple[Callable[[], Finding | list[Finding]], ...] = (
         lambda: Finding("ready", f"Python {platform.python_version()} in {sys.prefix}"),
-        lambda: packages.judge(packages.required(CHECKOUT), packages.pinned(CHECKOUT)),
+        lambda: packages.judge(packages.required(ROOT), packages.pinned(ROOT)),
         packages.kernel,
         lambda: model.judge(model.listed()),
         machine.loopback,

@@ -9,6 +9,7 @@ from pathlib import Path
 from stages import catalog
 from stages.lab import diffs
 from stages.lab.bench.bench import Bench
+from stages.lab.checkout import ROOT
 from stages.lab.exercises import work
 from stages.lab.exercises.exercise import Difficulty, Exercise
 from stages.lab.exercises.outcome import CALM, Outcome
@@ -17,7 +18,7 @@ from stages.lab.matrix.cells import Cell, OnCell, ProbeBroken
 from stages.lab.probes import Probe, ProbeError, all_probes
 from stages.lab.probes import find as find_probe
 from stages.lab.processes import tracebacks
-from stages.lab.processes.process import ROOT, STACKS, Process, ProcessError
+from stages.lab.processes.process import STACKS, Process, ProcessError
 from stages.lab.processes.targets import find
 from stages.lab.text import Text
 from stages.lab.upstream.script import Script

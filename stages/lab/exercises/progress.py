@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from stages.lab.processes.process import ROOT
+from stages.lab.checkout import ROOT
 
 FOLDER = "STAGES_WORK"  # where another folder than work/ is wanted: the tests have one of their own
 

@@ -4,7 +4,7 @@ import ast
 import inspect
 from pathlib import Path
 
-from stages.lab.processes.process import ROOT
+from stages.lab.checkout import ROOT
 from stages.lab.text import Text
 
 SOLUTIONS = ROOT / "solutions"

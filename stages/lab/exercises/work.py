@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from stages.lab.checkout import ROOT
 from stages.lab.exercises import progress
 from stages.lab.processes import tracebacks
-from stages.lab.processes.process import ROOT, NotReady, ProcessError
+from stages.lab.processes.process import NotReady, ProcessError
 
 
 class WorkError(RuntimeError):

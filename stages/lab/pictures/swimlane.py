@@ -80,7 +80,7 @@ def draw(answers: Mapping[str, Answer]) -> Picture:
 def _span_s(answer: Answer) -> float:
     times = [passing.at_s for passing in passings(answer)]
     ends = (client_end(answer).at_s, upstream_end(answer).at_s)
-    return max(*times, *(at_s for at_s in ends if at_s is not None))
+    return max([*times, *(at_s for at_s in ends if at_s is not None)])
 
 
 class _Panel:

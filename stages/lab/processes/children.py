@@ -15,9 +15,7 @@ import subprocess
 import threading
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from pathlib import Path
 
-ROOT = Path(__file__).parents[3]  # where `stages` is found, from any working directory
 ALL = 0  # no signal has this number: it asks for SIGKILL to the child and its group
 
 

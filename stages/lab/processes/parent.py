@@ -16,7 +16,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import IO, Any
 
-from stages.lab.processes.children import ROOT, Warm, above_2, how_ended
+from stages.lab.checkout import ROOT
+from stages.lab.processes.children import Warm, above_2, how_ended
 
 READY = b"R"
 KNOCK = b"K"

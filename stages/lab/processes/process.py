@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from stages.lab.processes.children import ROOT as ROOT
 from stages.lab.processes.children import Child, above_2
 from stages.lab.processes.children import how_ended as how_ended
 from stages.lab.processes.leash import end_with_parent

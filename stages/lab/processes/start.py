@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from stages.lab.processes.children import ROOT, Child, Plain
+from stages.lab.checkout import ROOT
+from stages.lab.processes.children import Child, Plain
 from stages.lab.processes.parent import Known, NotWarm
 
 ASKED = "STAGES_START"

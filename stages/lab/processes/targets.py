@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages import catalog
+from stages.lab.checkout import ROOT
 from stages.lab.clients.dialects import DIALECTS, Dialect
 
 
@@ -59,7 +60,7 @@ def find(name: str | int) -> Target:
 
 def _address_of(entry: catalog.Stage | catalog.WrongTurn) -> str:
     module, app = split(entry.app)
-    return f"{Path(catalog.__file__).parents[1] / module.replace('.', '/')}.py:{app}"
+    return f"{ROOT / module.replace('.', '/')}.py:{app}"
 
 
 def _what_there_is() -> str:

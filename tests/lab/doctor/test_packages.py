@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from stages.lab.checkout import ROOT
 from stages.lab.doctor import packages
-from stages.lab.doctor.examine import CHECKOUT
 from stages.lab.doctor.findings import INSTALL, Finding
 
 NEEDED = {"fastapi": ("fastapi", "0.163"), "sse-starlette": ("sse-starlette", "3.7")}
@@ -74,22 +74,22 @@ def test_without_constraints_nothing_is_said_of_tested_versions() -> None:
 
 
 def test_what_the_kit_needs_stands_in_pyproject() -> None:
-    needed = packages.required(CHECKOUT)
+    needed = packages.required(ROOT)
 
     assert needed["sqlalchemy"] == ("sqlalchemy", "2.1")
 
 
 def test_every_requirement_of_pyproject_is_understood() -> None:
-    project = (CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     listed = project.partition("dependencies = [")[2].partition("\n]")[0]
 
-    needed = packages.required(CHECKOUT)
+    needed = packages.required(ROOT)
 
     assert len(needed) == sum(line.strip().startswith('"') for line in listed.splitlines())
 
 
 def test_what_was_tested_stands_in_constraints() -> None:
-    assert packages.pinned(CHECKOUT)["fastapi"].startswith("0.")
+    assert packages.pinned(ROOT)["fastapi"].startswith("0.")
 
 
 def test_without_a_checkout_nothing_was_tested(tmp_path: Path) -> None:

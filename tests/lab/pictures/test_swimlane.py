@@ -88,6 +88,15 @@ def test_a_later_arrow_stands_further_to_the_right() -> None:
     assert xs[0] == swimlane.START_X
 
 
+def test_a_client_that_hears_nothing_of_a_server_that_asks_nobody_is_drawn_too() -> None:
+    silent = answer(client(ended=None))
+    silent.client.headers_s = silent.client.status = None
+
+    picture = swimlane.draw({"": silent})
+
+    assert "told: nothing" in texts(picture, "told")
+
+
 def test_a_lane_is_filled_while_its_answer_is_open() -> None:
     picture = swimlane.draw({"": answer(client((0.3, TOKEN), ended_s=1.0), BROKEN)})
 

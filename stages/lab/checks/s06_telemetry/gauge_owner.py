@@ -9,12 +9,12 @@ import anyio
 from stages.lab.checks.s06_telemetry.gauges import (
     BESIDE,
     CASES,
-    ENDINGS,
     ENTER,
     LIMIT,
     REFUSED,
     STORM,
     STORMY,
+    STREAM_ENDS,
     Case,
 )
 from stages.lab.checks.s06_telemetry.streams import Owner, Stream
@@ -75,10 +75,10 @@ async def storm(made: Any) -> None:
     owner, chance = Owner(made, STORMY), random.Random(SEED)
     streams: list[Stream] = []
     for _ in range(STORM):
-        streams.append(Stream(owner, chance.choice((None, None, None, *ENDINGS[2:]))))
+        streams.append(Stream(owner, chance.choice((None, None, None, *STREAM_ENDS[2:]))))
         for _ in range(chance.randrange(3)):
             await asyncio.sleep(0)
-        chance.choice(streams[-2 * LIMIT :]).hit(chance.choice(ENDINGS))
+        chance.choice(streams[-2 * LIMIT :]).hit(chance.choice(STREAM_ENDS))
         if not 0 <= owner.value <= LIMIT:
             raise owner.not_yet(f"the gauge says {owner.value:g}, with {LIMIT} slots")
     for stream in streams:

@@ -42,8 +42,10 @@ LEAVE = (
 )
 
 
-Ending = Literal["comes to its end", "fails", "is cancelled: its task", "is cancelled: its scope"]
-ENDINGS: tuple[Ending, ...] = get_args(Ending)
+StreamEnd = Literal[
+    "comes to its end", "fails", "is cancelled: its task", "is cancelled: its scope"
+]
+STREAM_ENDS: tuple[StreamEnd, ...] = get_args(StreamEnd)
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Case:
     """So many streams, what becomes of each, and the rule which says what the gauge does then."""
 
     count: int
-    ends: Ending
+    ends: StreamEnd
     rule: str
     more: str = ""
     expected: str = "a gauge that says how many run, and what is raised goes on"

@@ -16,7 +16,7 @@ from stages.lab.checks.s06_telemetry.gauges import (
     TWICE,
     WHEN,
     Case,
-    Ending,
+    StreamEnd,
 )
 from stages.lab.exercises.attempt import calling
 from stages.lab.exercises.outcome import NotYet
@@ -99,7 +99,7 @@ class Owner:
 class Stream:
     """A stream in a task of its own, which runs until somebody ends it."""
 
-    def __init__(self, owner: Owner, entering: Ending | None = None) -> None:
+    def __init__(self, owner: Owner, entering: StreamEnd | None = None) -> None:
         self.owner, self.scope, self.entering = owner, anyio.CancelScope(), entering
         self.runs, self.ends = asyncio.Event(), asyncio.Event()
         self.fails = False
@@ -117,7 +117,7 @@ class Stream:
         if not self.runs.is_set():
             raise self.owner.late("it waits for a slot")
 
-    def hit(self, how: Ending) -> None:
+    def hit(self, how: StreamEnd) -> None:
         """Do what ends it, and do not wait."""
         if how == "is cancelled: its task":
             self.task.cancel()
@@ -127,7 +127,7 @@ class Stream:
             self.fails = how == "fails"
             self.ends.set()
 
-    async def end(self, how: Ending) -> None:
+    async def end(self, how: StreamEnd) -> None:
         """End it, and return when it has ended; raises NotYet when nothing comes out."""
         self.hit(how)
         await self.ended()
