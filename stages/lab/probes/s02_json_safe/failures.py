@@ -357,16 +357,3 @@ def _unbridged(bench: Bench, answer: Answer) -> Outcomes:
         name: silent(start_s, end_s)
         for name, (start_s, end_s) in zip(names, pairwise(ends), strict=True)
     }
-
-
-PROBES = (
-    text_survives,
-    text_cannot_forge_events,
-    bad_request_is_422,
-    refusal_has_status,
-    failure_is_told,
-    secrets_stay_in,
-    truncation_is_told,
-    usage_chunk_survives,
-    silence_is_bridged,
-)

@@ -462,13 +462,3 @@ async def _not_free(bench: Bench, server: Process, ended_s: float) -> Complaint 
         late = bench.witness.late(told, AT_ONCE_S, since_s=ended_s, came_s=asked_s)
         if late is not None:
             return late
-
-
-PROBES = (
-    stalled_reader_is_cut,
-    slow_reader_frees_upstream,
-    backlog_is_bounded,
-    silent_upstream_is_cut,
-    crowd_is_refused,
-    slot_is_returned,
-)

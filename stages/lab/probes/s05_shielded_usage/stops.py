@@ -24,7 +24,7 @@ from stages.lab.bench.witness import LOST_S
 from stages.lab.clients.client import Client
 from stages.lab.clients.dialects import read
 from stages.lab.probes.s03_disconnect_aware import ENDLESS, SILENT, TALKING, THINKING
-from stages.lab.probes.s04_backpressured import SMALL, slow_client
+from stages.lab.probes.s04_backpressured.readers import SMALL, slow_client
 from stages.lab.processes import tracebacks
 from stages.lab.processes.process import Process, ProcessError
 from stages.lab.processes.serve import ServerOptions
@@ -405,15 +405,3 @@ def _lost(answer: Answer) -> str | None:
     if client.ended == "clean" and answer.told.text == "ab" and answer.told.kinds[-1] == "done":
         return None
     return f"status {client.status}, told {answer.told.kinds}"
-
-
-PROBES = (
-    completed_is_accounted,
-    left_is_accounted,
-    failed_is_accounted,
-    cut_is_accounted,
-    storm_leaves_no_transaction,
-    shutdown_is_accounted,
-    database_down_costs_no_stream,
-    kill_is_visible,
-)

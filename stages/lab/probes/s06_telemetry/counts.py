@@ -309,12 +309,3 @@ async def _lost(
         return "the row has another id" if in_log else "the log has another id"
     told = f"log and row came later than {SETTLED_S:g} s after the end"
     return bench.witness.late(told, SETTLED_S, since_s=since_s, came_s=came_s)
-
-
-PROBES = (
-    metrics_match_ledger,
-    first_token_time_is_true,
-    in_flight_returns_to_zero,
-    logs_stay_private,
-    request_id_everywhere,
-)

@@ -1,0 +1,23 @@
+"""The probes that s05 introduces: every stream is accounted for exactly once, however it ends."""
+
+from stages.lab.probes.s05_shielded_usage.stops import (
+    completed_is_accounted,
+    cut_is_accounted,
+    database_down_costs_no_stream,
+    failed_is_accounted,
+    kill_is_visible,
+    left_is_accounted,
+    shutdown_is_accounted,
+    storm_leaves_no_transaction,
+)
+
+PROBES = (
+    completed_is_accounted,
+    left_is_accounted,
+    failed_is_accounted,
+    cut_is_accounted,
+    storm_leaves_no_transaction,
+    shutdown_is_accounted,
+    database_down_costs_no_stream,
+    kill_is_visible,
+)
