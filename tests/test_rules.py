@@ -49,6 +49,16 @@ SIZES = {
     "s02_error_text": (7, 7),
 }
 
+# A module of the lab has about 200 lines and a function about 30; these are a tenth more. What is
+# longer stands here with the reason why nobody gains from a cut: a module by its path, a function
+# as path::name. A docstring is no line of its function.
+MODULE_LINES, FUNCTION_LINES = 220, 33
+LONG = {
+    "stages/lab/bench/bench.py": "all that a probe can ask of its servers is one class",
+    "stages/lab/cli/report.py": "the same cells in six views, which share their marks and words",
+    "stages/lab/upstream/script.py": "a list of the steps, for whoever looks one up",
+}
+
 
 def imports(source: str) -> Iterator[str]:
     """Yield the dotted names that a module imports, `from a import b` as `a.b`."""
@@ -84,6 +94,80 @@ def test_the_lab_knows_the_stages_only_through_the_catalogue(path: Path) -> None
     ]
 
     assert foreign == []
+
+
+def lengths(source: str, path: str) -> Iterator[tuple[str, int, int]]:
+    """Yield a module and each of its functions: the name in LONG, the lines, how many may be."""
+    yield path, len(source.splitlines()), MODULE_LINES
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or 0) - node.lineno + 1
+            if ast.get_docstring(node) is not None:
+                words = node.body[0]
+                lines -= (words.end_lineno or 0) - words.lineno + 1
+            yield f"{path}::{node.name}", lines, FUNCTION_LINES
+
+
+def too_long(source: str, path: str) -> list[str]:
+    """Return what is longer than it may be, and what to do about it."""
+    return [
+        f"{name} has {lines} lines, and {most} are the most. Split it where the reader gains: a "
+        "module by subject, a function into steps that have a name. Where nobody gains, write the "
+        "reason into LONG in tests/test_rules.py."
+        for name, lines, most in lengths(source, path)
+        if lines > most and name not in LONG
+    ]
+
+
+def out_of_date(sources: dict[str, str]) -> list[str]:
+    """Return the entries of LONG that nothing needs any more, and what to do about them."""
+    long = {
+        name
+        for path, source in sources.items()
+        for name, lines, most in lengths(source, path)
+        if lines > most
+    }
+    return [
+        f"{name} is short enough, or gone. Take it out of LONG in tests/test_rules.py."
+        for name in LONG
+        if name not in long
+    ]
+
+
+@pytest.mark.parametrize("path", LAB_FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_of_the_lab_and_its_functions_are_short_or_have_a_reason(path: Path) -> None:
+    assert too_long(path.read_text(), path.relative_to(ROOT).as_posix()) == []
+
+
+def test_a_reason_to_be_long_goes_when_the_length_has_gone() -> None:
+    sources = {path.relative_to(ROOT).as_posix(): path.read_text() for path in LAB_FILES}
+
+    assert out_of_date(sources) == []
+
+
+def test_a_long_module_is_told_to_be_split_by_subject_or_to_give_a_reason() -> None:
+    (told,) = too_long("x = 1\n" * 221, "stages/lab/new.py")
+
+    assert told.startswith("stages/lab/new.py has 221 lines, and 220 are the most. Split it")
+    assert "a module by subject" in told
+    assert "write the reason into LONG in tests/test_rules.py" in told
+
+
+def test_a_docstring_is_no_line_of_its_function() -> None:
+    words = '    """One.\n\n    Two.\n    """\n'
+    short = f"def act():\n{words}" + "    x = 1\n" * 32
+    long = f"{short}    x = 1\n"
+
+    (told,) = too_long(long, "new.py")
+
+    assert too_long(short, "new.py") == []
+    assert told.startswith("new.py::act has 34 lines, and 33 are the most.")
+
+
+def test_a_reason_that_nothing_needs_is_named() -> None:
+    sources = dict.fromkeys(LONG, "x = 1\n")
+
+    assert [told.split(" is short enough, or gone.")[0] for told in out_of_date(sources)] == [*LONG]
 
 
 def test_a_room_of_the_lab_imports_nothing_of_the_rooms_above_it() -> None:

@@ -9,6 +9,16 @@ from stages.lab.cli.console import PYTHON, UsageError, console, say, type_next
 from stages.lab.processes.targets import find
 
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+NEXT = {
+    f"{PYTHON} tour": "every probe on every stage, and the staircase",
+    f"{PYTHON} run 1": "serve a stage, with a curl line to try",
+    f"{PYTHON} probe 1": "what is wrong with a stage, with evidence",
+    f"{PYTHON} diff 1 2": "one fix, in colour",
+    f"{PYTHON} exercise 2": "build a stage yourself",
+    f"{PYTHON} progress": "which exercises are right, and which one is next",
+    f"{PYTHON} doctor": "is this machine ready?",
+    f"{PYTHON} --help": "all commands",
+}
 
 
 def stages() -> None:
@@ -16,6 +26,13 @@ def stages() -> None:
     out = console()
     say(out, ("LLM streaming, stage by stage", "bold"))
     say(out, "Each stage is one file, and one fix further than the one before it.\n")
+    out.print(_stages())
+    say(out, "\nWrong turns are popular fixes that do not hold. They run too.\n")
+    out.print(_wrong_turns())
+    type_next(out, NEXT)
+
+
+def _stages() -> Table:
     table = _table("stage", "what it claims, and what is new in it", "diff")
     for stage in catalog.STAGES:
         size = f"{len(diffs.lines(stage.stem))} lines"
@@ -23,26 +40,15 @@ def stages() -> None:
             size = str(diffs.size(stage.base, stage.stem))
         claim = Text.assemble((stage.title, "bold"), f"\n{stage.fix}")
         table.add_row(str(stage.number), stage.stem, claim, size)
-    out.print(table)
-    say(out, "\nWrong turns are popular fixes that do not hold. They run too.\n")
+    return table
+
+
+def _wrong_turns() -> Table:
     table = _table("wrong turn", "what it does, and the probes that it fails", "diff")
     for turn in catalog.WRONG_TURNS:
         fails = Text.assemble(turn.mistake, ("\n✗ " + ", ".join(turn.fails), "red"))
         table.add_row("", turn.stem, fails, str(diffs.size(turn.base, turn.stem)))
-    out.print(table)
-    type_next(
-        out,
-        {
-            f"{PYTHON} tour": "every probe on every stage, and the staircase",
-            f"{PYTHON} run 1": "serve a stage, with a curl line to try",
-            f"{PYTHON} probe 1": "what is wrong with a stage, with evidence",
-            f"{PYTHON} diff 1 2": "one fix, in colour",
-            f"{PYTHON} exercise 2": "build a stage yourself",
-            f"{PYTHON} progress": "which exercises are right, and which one is next",
-            f"{PYTHON} doctor": "is this machine ready?",
-            f"{PYTHON} --help": "all commands",
-        },
-    )
+    return table
 
 
 def _table(*heads: str) -> Table:

@@ -66,22 +66,7 @@ async def measure(bench: Bench, probe: Probe) -> Cell:
     stem, server = bench.target.stem, bench.server
     before = {each for each in bench.servers if each.exit_code is not None}
     logs_before, start_s = {each: len(each.log) for each in bench.servers}, perf_counter()
-    with bench.witness as witness:
-        try:
-            async with asyncio.timeout(PROBE_S) as limit:
-                verdict = await probe.measure(bench)
-        except Exception as exc:
-            if limit.expired():
-                told = f"no verdict after {PROBE_S:g} s: probably the server hangs"
-                since_s = time.monotonic() - PROBE_S
-                verdict = complain(witness.never(told, PROBE_S, since_s=since_s))
-            elif _crashed(bench, before):
-                verdict = complain("the probe could not go on")
-            else:
-                raise ProbeBroken(
-                    f"The probe {probe.name} gave no verdict on {bench.target.name}: {exc!r}. "
-                    f"{server.log_tail()}"
-                ) from exc
+    verdict = await _verdict(bench, probe, server, before)
     if not verdict.green and (crashed := _crashed(bench, before)):
         told = f"{verdict.finding}: the server ended with exit code {crashed[0].exit_code}"
         verdict = replace(verdict, state="red", finding=told)
@@ -89,6 +74,25 @@ async def measure(bench: Bench, probe: Probe) -> Cell:
     # A probe may use servers in several shapes: what went wrong stands in the log of one of them.
     log = "".join(each.log[logs_before.get(each, 0) :] for each in bench.servers)
     return Cell(bench.target.name, probe.name, verdict, expected, perf_counter() - start_s, log)
+
+
+async def _verdict(bench: Bench, probe: Probe, server: Process, before: set[Process]) -> Verdict:
+    """Return the probe's verdict, or ours on a server that kept it from one; raises ProbeBroken."""
+    with bench.witness as witness:
+        try:
+            async with asyncio.timeout(PROBE_S) as limit:
+                return await probe.measure(bench)
+        except Exception as exc:
+            if limit.expired():
+                told = f"no verdict after {PROBE_S:g} s: probably the server hangs"
+                since_s = time.monotonic() - PROBE_S
+                return complain(witness.never(told, PROBE_S, since_s=since_s))
+            if _crashed(bench, before):
+                return complain("the probe could not go on")
+            raise ProbeBroken(
+                f"The probe {probe.name} gave no verdict on {bench.target.name}: {exc!r}. "
+                f"{server.log_tail()}"
+            ) from exc
 
 
 def _crashed(bench: Bench, before: set[Process]) -> list[Process]:

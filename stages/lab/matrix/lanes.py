@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import ExitStack, aclosing, asynccontextmanager
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import product
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -78,22 +79,26 @@ async def tour(
                 if cell.verdict.measured:
                     on_cell(cell)
 
-    count = max(min(SHARES, lanes), lanes // max(1, len(targets)))
     try:
         async with asyncio.TaskGroup() as group:
-            for target in targets:
-                # Every second one each, or so: neighbours are alike in what they take.
-                for share in filter(None, (names[i::count] for i in range(count))):
-                    group.create_task(lane(target, share))
+            for target, share in product(targets, _shares(names, len(targets), lanes)):
+                group.create_task(lane(target, share))
     except ExceptionGroup as failed:
         raise failed.exceptions[0] from None
-    for target, name in [(target, name) for target in targets for name in names]:
+    for target, name in product(targets, names):
         for _ in range(AGAIN):
             if not cells[target.name, name].verdict.measured:
                 await lane(target, [name])
         if not cells[target.name, name].verdict.measured:
             on_cell(cells[target.name, name])
-    return [cells[target.name, name] for target in targets for name in names]
+    return [cells[target.name, name] for target, name in product(targets, names)]
+
+
+def _shares(names: Sequence[str], targets: int, lanes: int) -> list[Sequence[str]]:
+    """Return the names of the probes in shares, so many that of few targets no lane is idle."""
+    count = max(min(SHARES, lanes), lanes // max(1, targets))
+    # Every second one each, or so: neighbours are alike in what they take.
+    return [share for i in range(count) if (share := names[i::count])]
 
 
 async def _lane(target: Target, share: Sequence[str]) -> AsyncGenerator[Cell]:

@@ -2,7 +2,7 @@
 
 A probe is an async function that takes a `Bench` and returns a `Verdict`. Its docstring is the
 question, the rule, and where the rule comes from. There is one module for each stage that
-introduces probes, with the stage's stem.
+introduces probes, with the stage's stem, or a package with a module for each subject.
 """
 
 import importlib

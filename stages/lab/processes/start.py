@@ -78,6 +78,16 @@ def _warm_or_plain(
         return Known.get().start(request, [*streams.values(), *passed])
     except (NotWarm, OSError) as exc:
         because = str(exc)
+    return _plain(words, env, streams, passed, because)
+
+
+def _plain(
+    words: Sequence[str],
+    env: Mapping[str, str],
+    streams: Mapping[int, int],
+    passed: Sequence[int],
+    because: str,
+) -> Child:
     popen = subprocess.Popen(
         [sys.executable, "-m", *words],
         pass_fds=passed,
