@@ -20,7 +20,9 @@ STAGE_FILES = {stage.stem: ROOT / "stages" / f"{stage.stem}.py" for stage in cat
 TURN_FILES = {
     turn.stem: ROOT / "stages" / "wrong_turns" / f"{turn.stem}.py" for turn in catalog.WRONG_TURNS
 }
-LAB_FILES = sorted((ROOT / "stages" / "lab").rglob("*.py"))
+LAB = ROOT / "stages" / "lab"
+LAB_FILES = sorted(LAB.rglob("*.py"))
+ROOMS = sorted({path.parent for path in LAB_FILES})
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 # Changed lines against the base, added and removed. A stage is read as a diff: when a number grows,
@@ -209,6 +211,21 @@ def test_a_room_that_nobody_has_given_a_floor_is_named(tmp_path: Path) -> None:
     assert "stages.lab.cupboard" in lint(tmp_path).stdout
 
 
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: str(room.relative_to(ROOT)))
+def test_a_room_says_in_a_sentence_what_it_is_for(room: Path) -> None:
+    words = docstring(room / "__init__.py").splitlines() if (room / "__init__.py").exists() else []
+
+    assert words, f"{room.name}/__init__.py has to say in one sentence what the room is for."
+
+
+@pytest.mark.parametrize("map_of_the_house", ["README.md", "CONTRIBUTING.md"])
+def test_every_room_is_on_the_maps(map_of_the_house: str) -> None:
+    drawn = set(re.findall(r"[a-z]+", (ROOT / map_of_the_house).read_text()))
+    rooms = {room.name for room in ROOMS if room.parent == LAB}
+
+    assert rooms - drawn == set(), f"Draw it in {map_of_the_house}, where the others are."
+
+
 def lint(checkout: Path) -> subprocess.CompletedProcess[str]:
     """Hold a checkout to the order of the rooms, which pyproject.toml has."""
     code = "from importlinter import cli; cli.lint_imports_command()"
@@ -299,7 +316,10 @@ def test_a_diff_has_the_size_that_was_meant(entry: catalog.Stage | catalog.Wrong
 
     size = diffs.size(entry.base, entry.stem)
 
-    assert (size.added, size.removed) == SIZES[entry.stem]
+    assert (size.added, size.removed) == SIZES.get(entry.stem), (
+        f"The diff from {entry.base} to {entry.stem} is {size}. Read it aloud; if that is what was "
+        "meant, write it into SIZES in tests/test_rules.py."
+    )
 
 
 def test_every_dependency_is_pinned() -> None:

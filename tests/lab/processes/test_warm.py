@@ -450,7 +450,8 @@ def test_it_keeps_no_descriptor_and_no_child_of_those_that_have_ended() -> None:
         ended(starts_more=True)
 
     assert psutil.Process(parent).children() == []
-    until(psutil.Process(parent).num_fds, lambda now: now == before, f"return to {before} files")
+    # One may have been on its way to be closed before; who keeps one keeps five.
+    until(psutil.Process(parent).num_fds, lambda now: now <= before, f"return to {before} files")
 
 
 @pytest.mark.slow("a hundred starts")
