@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stages import catalog
+from stages import catalog, lab
 from stages.lab import diffs
 from stages.lab.doctor.packages import normal, pinned
 from tests.helpers.places import ROOT
@@ -239,15 +239,17 @@ def lint(checkout: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_imports_nothing_of_ours_but_the_lab(path: Path) -> None:
-    foreign = [
-        name
-        for cell in cells(path)
-        for name in our_imports(cell)
-        if not name.startswith("stages.lab")
-    ]
+def test_a_notebook_imports_from_the_lab_itself_and_from_its_own_checks(path: Path) -> None:
+    offered = {"stages.lab", f"stages.lab.checks.{path.stem}"}
 
-    assert foreign == []
+    for cell in cells(path):
+        assert {name.rpartition(".")[0] for name in our_imports(cell)} <= offered
+        assert cell.count("from stages") <= 2
+
+
+@pytest.mark.parametrize("name", lab.__all__)
+def test_what_the_lab_offers_is_there(name: str) -> None:
+    assert getattr(lab, name) is not None
 
 
 def test_every_stage_file_is_in_the_catalogue() -> None:
