@@ -17,8 +17,8 @@ _FACE = {
     "doctor.examine": "examine",
     "experiments.buffers": "where_bytes_sit",
     "experiments.series": "quantile",
-    "matrix.cells": "Cell probe",
-    "matrix.lanes": "tour",
+    "matrix.cells": "Cell",
+    "matrix.lanes": "probe tour",
     "processes.serve": "ServerOptions",
     "upstream.script": "Script Cut Done Empty Finish Firehose InBandError Pause Raw Refusal Role "
     "Token ToolCall Usage",

@@ -15,12 +15,10 @@ from stages.lab.cli.console import INTERRUPTED, UsageError, can_write, console, 
 from stages.lab.clients.dialects import DIALECTS
 from stages.lab.matrix import lanes
 from stages.lab.matrix.cells import Cell, to_json
-from stages.lab.matrix.cells import probe as measure
+from stages.lab.matrix.lanes import FEW
 from stages.lab.probes import Probe, all_probes
 from stages.lab.probes import find as find_probe
 from stages.lab.processes.targets import Target, find
-
-FEW = 5  # whoever names a few probes knows that they are red, and soon has their verdicts
 
 
 def probe(
@@ -92,10 +90,7 @@ def _measure(out: Console, target: Target, chosen: Sequence[Probe], cells: list[
             status.update(_now(chosen[len(cells)]))
 
     with out.status(_now(chosen[0])) as status:
-        if len(chosen) > FEW:  # a second server pays when there is much to do
-            asyncio.run(lanes.tour([target], tell, names=names))
-        else:
-            asyncio.run(measure(target, *names, on_cell=tell))
+        asyncio.run(lanes.probe(target, *names, on_cell=tell))
 
 
 def _now(probe: Probe) -> Text:
@@ -107,7 +102,7 @@ def _close(out: Console, target: Target, cells: Sequence[Cell], took_s: float) -
     report.unmeasured(out, cells)
     say(out, ("\n" + report.summary(cells, took_s), "bold"))
     red = [cell for cell in cells if cell.verdict.red]
-    if target.stem is None and len(red) == len(cells) > FEW:
+    if target.stem is None and len(red) == len(cells) > FEW:  # who names a few knows
         say(
             out,
             "Every probe is red. Does the file answer POST /chat with an event stream, and is its "

@@ -10,7 +10,7 @@ from time import perf_counter
 from stages import catalog
 from stages.lab.bench.bench import Bench
 from stages.lab.bench.verdict import Verdict, complain
-from stages.lab.probes import Probe, all_probes, find
+from stages.lab.probes import Probe, find
 from stages.lab.processes.process import Process
 from stages.lab.processes.targets import Target
 from stages.lab.processes.targets import find as find_target
@@ -104,24 +104,21 @@ def _crashed(bench: Bench, before: set[Process]) -> list[Process]:
     ]
 
 
-async def probe(
+async def one_by_one(
     target: str | int | Target,
     *names: str,
-    up_to: int | None = None,
     on_cell: OnCell = lambda cell: None,
     again: int = AGAIN,
 ) -> list[Cell]:
-    """Run probes on a target, all of them when no name is given; returns their cells.
+    """Run probes on one server of a target, one after the other; returns their cells.
 
-    `target` is a stage's number, a stem of the catalogue, or the path of a file. `up_to` leaves out
-    the probes of later stages than this number. `on_cell` is told of each cell as it comes. Where
-    the machine was too busy to tell, a probe is run once more, so often as `again` says. Raises
-    TargetError, ProbeError, and ProcessError when the server does not start.
+    `on_cell` is told of each cell as it comes. Where the machine was too busy to tell, a probe is
+    run once more, so often as `again` says. Raises TargetError, ProbeError, and ProcessError when
+    the server does not start.
     """
-    probes = [find(name) for name in names] or all_probes(up_to)
     cells = []
     with Bench(target) as bench:
-        for chosen in probes:
+        for chosen in map(find, names):
             cell, left = await measure(bench, chosen), again
             while not cell.verdict.measured and left:
                 cell, left = await measure(bench, chosen), left - 1

@@ -19,8 +19,9 @@ from typing import Any
 
 from stages.lab.bench.verdict import Moment, Verdict
 from stages.lab.clients.dialects import DIALECTS
-from stages.lab.matrix.cells import AGAIN, Cell, OnCell, ProbeBroken, probe
+from stages.lab.matrix.cells import AGAIN, Cell, OnCell, ProbeBroken, one_by_one
 from stages.lab.probes import all_probes
+from stages.lab.probes import find as find_probe
 from stages.lab.processes.children import Child
 from stages.lab.processes.leash import end_with_parent
 from stages.lab.processes.process import NotReady, ProcessError, how_ended
@@ -33,6 +34,7 @@ FAILURES: dict[str, type[Exception]] = {
 LINE_BYTES = 64 * 1024 * 1024  # a cell holds the log of its server
 STDERR = 2  # ours: what a lane says of itself is for who runs it
 COUNT = 4  # measured on two cores: a tour takes 75 s, and 92 s beside two busy loops
+FEW = 5  # measured by one server, one after the other, before a second one has paid
 SHARES = 2  # of a target: the last one to be measured is not waited for by three idle lanes
 
 
@@ -51,6 +53,26 @@ def from_line(line: str | bytes) -> Cell:
     verdict["details"] = tuple(verdict["details"])
     verdict["timeline"] = tuple(Moment(**moment) for moment in verdict["timeline"])
     return Cell(verdict=Verdict(**verdict), **fields)
+
+
+async def probe(
+    target: str | int | Target,
+    *names: str,
+    up_to: int | None = None,
+    on_cell: OnCell = lambda cell: None,
+) -> list[Cell]:
+    """Run probes on a target, all of them when no name is given; returns their cells in that order.
+
+    `target` is a stage's number, a stem of the catalogue, or the path of a file. `up_to` leaves out
+    the probes of later stages than this number. More than FEW are measured in lanes, and `on_cell`
+    is told of each cell as it comes. Raises TargetError, ProbeError, and what `tour` raises.
+    """
+    place = target if isinstance(target, Target) else find(target)
+    named = [find_probe(name) for name in dict.fromkeys(names)] or all_probes(up_to)
+    chosen = [one.name for one in named]
+    if len(chosen) > FEW:
+        return await tour([place], on_cell, names=chosen)
+    return await one_by_one(place, *chosen, on_cell=on_cell)
 
 
 async def tour(
@@ -167,7 +189,7 @@ def main(argv: Sequence[str]) -> None:
     end_with_parent()
     try:
         told = partial(print, flush=True)
-        asyncio.run(probe(target, *names, on_cell=lambda cell: told(to_line(cell)), again=0))
+        asyncio.run(one_by_one(target, *names, on_cell=lambda cell: told(to_line(cell)), again=0))
     except (ProcessError, ProbeBroken) as exc:
         print(json.dumps({"failed": type(exc).__name__, "message": str(exc)}), flush=True)
 

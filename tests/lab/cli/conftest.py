@@ -2,7 +2,6 @@
 
 import pytest
 
-from stages.lab.cli import probe
 from stages.lab.matrix import lanes
 from tests.helpers.commands import Command, in_process
 from tests.helpers.lab import Lab
@@ -17,5 +16,5 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 def lab(monkeypatch: pytest.MonkeyPatch) -> Lab:
     lab = Lab()
     monkeypatch.setattr(lanes, "tour", lab.tour)
-    monkeypatch.setattr(probe, "measure", lab.probe)
+    monkeypatch.setattr(lanes, "probe", lab.probe)
     return lab

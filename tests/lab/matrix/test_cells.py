@@ -13,7 +13,7 @@ import pytest
 from stages.lab.bench.bench import Bench
 from stages.lab.bench.verdict import Late, State, Verdict, judge
 from stages.lab.matrix import cells
-from stages.lab.matrix.cells import Cell, ProbeBroken, measure, probe, to_json
+from stages.lab.matrix.cells import Cell, ProbeBroken, measure, one_by_one, to_json
 from stages.lab.probes import Measure, Probe, ProbeError
 from stages.lab.processes.serve import ServerOptions
 from stages.lab.processes.targets import TargetError
@@ -60,7 +60,7 @@ def test_an_expected_verdict_and_one_of_which_nothing_is_expected_are_none(
 
 
 def test_a_cell_says_what_the_server_wrote_meanwhile(bench: Bench) -> None:
-    (found,) = asyncio.run(probe("s02_json_safe", "failure-is-told"))
+    (found,) = asyncio.run(one_by_one("s02_json_safe", "failure-is-told"))
 
     assert "upstream_failed" in found.log
     assert "Application startup complete" not in found.log
@@ -75,14 +75,14 @@ def test_a_probe_that_raises_is_the_labs_fault(bench: Bench) -> None:
 
 
 def test_a_server_that_ends_is_red_and_its_exit_code_is_told() -> None:
-    (found,) = asyncio.run(probe(str(CRASHES), FAST))
+    (found,) = asyncio.run(one_by_one(str(CRASHES), FAST))
 
     assert found.verdict.green is False
     assert found.verdict.finding.endswith(": the server ended with exit code 7")
 
 
 def test_the_probe_after_a_crash_gets_a_new_server() -> None:
-    first, second = asyncio.run(probe(str(CRASHES), FAST, "truncation-is-told"))
+    first, second = asyncio.run(one_by_one(str(CRASHES), FAST, "truncation-is-told"))
 
     assert "got a request" in first.log
     assert "got a request" in second.log
@@ -109,12 +109,12 @@ def test_the_json_has_the_evidence_and_whether_it_was_expected() -> None:
 
 def test_an_unknown_probe_is_explained() -> None:
     with pytest.raises(ProbeError, match=r"There is no probe 'txet'\. There are: text-survives"):
-        asyncio.run(probe(1, "txet"))
+        asyncio.run(one_by_one(1, "txet"))
 
 
 def test_an_unknown_target_is_explained() -> None:
     with pytest.raises(TargetError, match="'9' is no stage and no file"):
-        asyncio.run(probe(9))
+        asyncio.run(one_by_one(9))
 
 
 def test_the_log_is_that_of_every_server_that_the_probe_used(bench: Bench) -> None:
@@ -181,7 +181,7 @@ def test_what_was_not_measured_is_tried_again_a_few_times_and_what_is_red_is_not
         return next(asked)
 
     monkeypatch.setattr(cells, "find", lambda name: as_probe(unsure))
-    (found,) = asyncio.run(probe(1, "a-probe", on_cell=told.append))
+    (found,) = asyncio.run(one_by_one(1, "a-probe", on_cell=told.append))
 
     assert (found.verdict.state, next(count) - 1) == (state, runs)
     assert told == [found]

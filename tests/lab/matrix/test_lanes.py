@@ -16,6 +16,7 @@ from stages.lab.bench.verdict import Moment, Verdict
 from stages.lab.clients.dialects import DIALECTS
 from stages.lab.matrix import lanes
 from stages.lab.matrix.cells import Cell, ProbeBroken
+from stages.lab.probes import all_probes
 from stages.lab.processes.process import NotReady, ProcessError
 from stages.lab.processes.targets import Target, find
 
@@ -65,6 +66,35 @@ def test_cells_are_told_as_they_come_and_returned_in_the_order_of_the_targets() 
         ("s02_json_safe", True),
     ]
     assert sorted(told) == ["s01_naive", "s02_json_safe"]
+
+
+@pytest.mark.parametrize(("named", "in_lanes"), [(lanes.FEW, False), (lanes.FEW + 1, True)])
+def test_a_few_probes_share_one_server_and_more_have_lanes(
+    monkeypatch: pytest.MonkeyPatch, named: int, in_lanes: bool
+) -> None:
+    started = list[Sequence[str]]()
+    process = lanes._process
+
+    @asynccontextmanager
+    async def noted(*words: str) -> AsyncIterator[lanes.Lane]:
+        started.append(words)
+        async with process(*words) as lane:
+            yield lane
+
+    monkeypatch.setattr(lanes, "_process", noted)
+
+    names = [probe.name for probe in all_probes(up_to=2)][-named:]
+
+    cells = asyncio.run(lanes.probe(2, *names, names[0]))  # whoever says it twice has it once
+
+    assert (len(started) > 1) == in_lanes
+    assert [cell.probe for cell in cells] == names
+
+
+def test_without_a_name_all_probes_up_to_a_stage_are_run() -> None:
+    cells = asyncio.run(lanes.probe(1, up_to=2))
+
+    assert [cell.probe for cell in cells] == [probe.name for probe in all_probes(up_to=2)]
 
 
 def test_a_single_target_has_a_server_in_each_lane_and_its_cells_in_the_order_of_the_probes(
