@@ -29,11 +29,19 @@ lab: .venv/ready ## open the notebooks in JupyterLab
 # the notebook was saved with.
 TEST := $(RUN) pytest --nbval --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT)
 
+# First what waits, two at a time; then what measures, alone. tests/conftest.py says which is which. A half in which ARGS
+# leave nothing ends with 5.
+HALVES = \
+	STAGES_TESTS=waiting $(TEST) -n 2 --dist loadfile --ignore=notebooks $(1) $(ARGS); waiting=$$?; \
+	case $$waiting in 0|1|5) ;; *) exit $$waiting;; esac; \
+	STAGES_TESTS=measuring $(TEST) $(1) $(ARGS); measuring=$$?; \
+	case $$waiting$$measuring in 00|05|50) ;; *) exit 1;; esac
+
 test: .venv/ready ## run the tests and compare every notebook with what it prints
-	@$(TEST) -m "not slow" $(ARGS)
+	@$(call HALVES,-m "not slow")
 
 test-all: .venv/ready ## run the slow tests too (ARGS="-m slow" for these alone)
-	@$(TEST) $(ARGS)
+	@$(call HALVES)
 
 check: .venv/ready ## format, lint, types, then the rules the stages keep among themselves
 	@$(RUN) ruff format --check .

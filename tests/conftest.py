@@ -10,7 +10,8 @@ import shutil
 import socket
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +41,33 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", guarded)
 
 
+# --- what measures, and what only waits -----------------------------------------------------------
+
+# What waits for a core is late, and says something of the machine. So these run alone, one after
+# the other; the others wait for processes and deadlines, and two of them wait as well as one.
+TESTS = Path(__file__).parent
+MEASURE = [TESTS / "stages", TESTS / "notebooks", TESTS / "lab" / "checks" / "test_busy.py"]
+MEASURE += [TESTS / "lab" / room for room in ("bench", "experiments", "matrix", "probes")]
+CHOSEN = os.environ.get("STAGES_TESTS")  # "measuring", "waiting", or not set: all
+
+
+def measures(item: pytest.Item) -> bool:
+    """Return whether a test holds a server to a time; notebooks do."""
+    here = [item.path, *item.path.parents]
+    return TESTS not in here or any(place in here for place in MEASURE)
+
+
+# Around -m and -k. A missing reason is met by both commands; and what is slow is counted before one
+# half goes, so that the half which runs last says it for both.
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    for item in items:
+        reason(item)
+    yield
+    if CHOSEN:
+        items[:] = [item for item in items if measures(item) == (CHOSEN == "measuring")]
+
+
 # --- what is left to the other command ------------------------------------------------------------
 
 LEFT: pytest.StashKey[list[pytest.Item]] = pytest.StashKey()
@@ -60,13 +88,6 @@ def reason(item: pytest.Item) -> str | None:
         f"{item.nodeid} is marked slow and does not say why. Whoever reads what `make test` left "
         'out wants the reason. Write @pytest.mark.slow("a thousand streams").'
     )
-
-
-# Before -m and -k leave out anything, so that a missing reason is met by both commands.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        reason(item)
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:

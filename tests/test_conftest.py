@@ -35,7 +35,7 @@ def suite(tmp_path: Path) -> Path:
     return file
 
 
-def run(suite: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def run(suite: Path, *words: str, chosen: str = "") -> subprocess.CompletedProcess[str]:
     settings = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(suite.parent))
     return subprocess.run(
         [sys.executable, "-m", "pytest", *settings, "-p", "no:cacheprovider", str(suite), *words],
@@ -49,6 +49,7 @@ def run(suite: Path, *words: str) -> subprocess.CompletedProcess[str]:
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "PYTEST_PLUGINS": "pytest_timeout",
             "PYTEST_ADDOPTS": "",  # of whoever runs this
+            "STAGES_TESTS": chosen,
         },
     )
 
@@ -93,3 +94,27 @@ def test_a_slow_test_that_does_not_say_why_is_refused(suite: Path, mark: str) ->
 
     assert ended.returncode == pytest.ExitCode.USAGE_ERROR
     assert "::test_again[1] is marked slow and does not say why. Whoever reads" in ended.stderr
+
+
+def test_a_room_that_measures_runs_apart_from_what_waits(suite: Path) -> None:
+    (suite.parent / "stages").mkdir()
+    shutil.move(suite, suite.parent / "stages" / suite.name)
+    (suite.parent / "test_waits.py").write_text("def test_waits(): pass\n")
+
+    measuring, waiting = (
+        run(suite.parent, "-v", chosen=it).stdout for it in ("measuring", "waiting")
+    )
+
+    assert "test_quick" in measuring
+    assert "test_waits" not in measuring
+    assert "1 passed" in waiting
+    assert "test_waits" in waiting
+
+
+def test_what_measures_counts_the_slow_ones_of_both(suite: Path) -> None:
+    (suite.parent / "stages").mkdir()
+    shutil.copy(suite, suite.parent / "stages" / "test_more.py")
+
+    *_, left, _ = run(suite.parent, "-m", "not slow", chosen="measuring").stdout.splitlines()
+
+    assert left == "6 left to make test-all: ten times (4), a thousand streams (2)"
