@@ -48,6 +48,7 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 TESTS = Path(__file__).parent
 MEASURE = [TESTS / "stages", TESTS / "notebooks", TESTS / "lab" / "checks" / "test_busy.py"]
 MEASURE += [TESTS / "lab" / room for room in ("bench", "experiments", "matrix", "probes")]
+MEASURE += [TESTS / "lab" / file for file in ("exercises/test_build.py", "cli/test_exercise.py")]
 CHOSEN = os.environ.get("STAGES_TESTS")  # "measuring", "waiting", or not set: all
 
 

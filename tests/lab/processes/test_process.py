@@ -436,7 +436,7 @@ def test_it_is_gone_when_its_parent_is_killed(number: signal.Signals) -> None:
         holder.send_signal(number)
 
         assert gone({pid})
-        # The parent of warm starts ends by the same kill, and may let go of the port a moment later.
+        # The parent of warm starts ends by the same kill, and may let go of the port a bit later.
         until(lambda: refuses(port), bool, f"silence at port {port}")
 
 
