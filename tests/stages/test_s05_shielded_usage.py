@@ -379,6 +379,7 @@ async def slots_free(bench: Bench, server: Process) -> int:
     return sum(client.status == 200 for client in clients)
 
 
+@pytest.mark.slow("two hundred cancels")
 @pytest.mark.parametrize("stem", STEMS)
 def test_at_whatever_moment_a_stream_is_cancelled_its_row_and_its_slot_are_safe(
     stem: str, monkeypatch: pytest.MonkeyPatch
