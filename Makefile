@@ -32,8 +32,10 @@ TEST := $(RUN) pytest --nbval --nbval-current-env --nbval-cell-timeout=$(CELL_TI
 # First what waits, two at a time; then what measures, alone. tests/conftest.py says which is which. A half in which ARGS
 # leave nothing ends with 5.
 HALVES = \
+	echo 'First half: what waits for processes and deadlines, two tests at a time.'; \
 	STAGES_TESTS=waiting $(TEST) -n 2 --dist loadfile --ignore=notebooks $(1) $(ARGS); waiting=$$?; \
 	case $$waiting in 0|1|5) ;; *) exit $$waiting;; esac; \
+	echo 'Second half: what measures servers, and the notebooks, one after the other.'; \
 	STAGES_TESTS=measuring $(TEST) $(1) $(ARGS); measuring=$$?; \
 	case $$waiting$$measuring in 00|05|50) ;; *) exit 1;; esac
 

@@ -61,19 +61,12 @@ def measures(item: pytest.Item) -> bool:
 # Around -m and -k. A missing reason is met by both commands; and what is slow is counted before one
 # half goes, so that the half which runs last says it for both.
 @pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(
-    config: pytest.Config, items: list[pytest.Item]
-) -> Iterator[None]:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     for item in items:
         reason(item)
     yield
     if CHOSEN:
-        halves = dict[bool, list[pytest.Item]]({True: [], False: []})
-        for item in items:
-            halves[measures(item) == (CHOSEN == "measuring")].append(item)
-        items[:] = halves[True]
-        if halves[False]:
-            config.hook.pytest_deselected(items=halves[False])
+        items[:] = [item for item in items if measures(item) == (CHOSEN == "measuring")]
 
 
 # --- what is left to the other command ------------------------------------------------------------
@@ -110,5 +103,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     left = config.stash.get(LEFT, [])
     if left and (other := TO.get(config.option.markexpr)):
         whys = Counter(filter(None, map(reason, left)))
-        listed = ", ".join(f"{why} ({count})" for why, count in whys.most_common())
+        listed = "; ".join(f"{why} ({count})" for why, count in whys.most_common())
         terminalreporter.write_line(f"{len(left)} left to {other}{listed and f': {listed}'}")

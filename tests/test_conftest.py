@@ -59,7 +59,7 @@ def test_what_make_test_leaves_out_is_counted_by_its_reason_above_the_closing_li
 ) -> None:
     *_, left, closing = run(suite, "-m", "not slow").stdout.splitlines()
 
-    assert left == "3 left to make test-all: ten times (2), a thousand streams (1)"
+    assert left == "3 left to make test-all: ten times (2); a thousand streams (1)"
     assert "1 passed, 3 deselected" in closing
 
 
@@ -117,4 +117,4 @@ def test_what_measures_counts_the_slow_ones_of_both(suite: Path) -> None:
 
     *_, left, _ = run(suite.parent, "-m", "not slow", chosen="measuring").stdout.splitlines()
 
-    assert left == "6 left to make test-all: ten times (4), a thousand streams (2)"
+    assert left == "6 left to make test-all: ten times (4); a thousand streams (2)"

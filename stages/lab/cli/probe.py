@@ -10,13 +10,14 @@ from time import perf_counter
 from rich.console import Console
 from rich.text import Text
 
+from stages import catalog
 from stages.lab.cli import report
 from stages.lab.cli.console import INTERRUPTED, UsageError, can_write, console, keep, say, type_next
 from stages.lab.clients.dialects import DIALECTS
 from stages.lab.matrix import lanes
 from stages.lab.matrix.cells import Cell, to_json
 from stages.lab.matrix.lanes import FEW
-from stages.lab.probes import Probe, all_probes
+from stages.lab.probes import Probe, all_probes, of_wrong_turn
 from stages.lab.probes import find as find_probe
 from stages.lab.processes.targets import Target, find
 
@@ -27,15 +28,15 @@ def probe(
     """Measure the probes on one target and print the evidence; returns the exit code.
 
     Without a probe's name it runs all of them; on a file whose name begins with `s03`, those up to
-    stage 3, unless `every`. Raises TargetError, ProbeError and UsageError, and what a broken server
-    or probe raises.
+    stage 3; on a wrong turn, those that the catalogue asks of it; with `every`, all again. Raises
+    TargetError, ProbeError and UsageError, and what a broken server or probe raises.
     """
     out = console(stderr=json_to == "-")
     target = speaking(find(name), dialect)
     chosen = [find_probe(one) for one in dict.fromkeys(probes)] or by_default(target, every=every)
     if json_to is not None:
         can_write(json_to)
-    say(out, (target.name, "bold"), f"  {_what(chosen, by_name=bool(probes))}")
+    say(out, (target.name, "bold"), f"  {_what(chosen, target, by_name=bool(probes))}")
     cells: list[Cell] = []
     start_s = perf_counter()
     try:
@@ -64,15 +65,20 @@ def speaking(target: Target, dialect: str | None) -> Target:
 def by_default(target: Target, *, every: bool) -> list[Probe]:
     """Return the probes of a target for which no name is given."""
     number = re.match(r"s(\d\d)", Path(target.name).name)
+    for turn in catalog.WRONG_TURNS:
+        if turn.stem == target.stem and not every:
+            return of_wrong_turn(turn)
     if target.stem is not None or every or number is None:
         return all_probes()
     return all_probes(up_to=int(number[1])) or all_probes()
 
 
-def _what(chosen: Sequence[Probe], *, by_name: bool) -> str:
+def _what(chosen: Sequence[Probe], target: Target, *, by_name: bool) -> str:
     count = f"{len(chosen)} probe{'' if len(chosen) == 1 else 's'}"
     if by_name or len(chosen) == len(all_probes()):
         return count
+    if target.stem is not None:
+        return f"{count}: those up to its stage, and those that it fails; --all runs all"
     last = max(probe.introduced_by for probe in chosen)
     return f"{count}: those up to stage {last}, as its name says; --all runs all"
 

@@ -67,7 +67,7 @@ class Build(Exercise):
         task = [
             f"# Stage {self.number}, yours to build. This is stage {self.number - 1} as it stands.",
             f"# {self.stage.title}.",
-            "# Make these probes green, and keep all those before them so:",
+            "# Make these probes green, and keep green those that are:",
             *names,
             f"# What they ask for in detail is in notebooks/{self.stem}.ipynb, part 6.",
             f"# Check it: python -m stages check {self.number}",

@@ -63,6 +63,12 @@ def all_probes(up_to: int | None = None) -> list[Probe]:
     return [probe for stage in stages for probe in _probes_of(stage)]
 
 
+def of_wrong_turn(turn: catalog.WrongTurn) -> list[Probe]:
+    """Return the probes up to the stage that it imitates, and those of later ones that it fails."""
+    number = int(turn.stem[1:3])
+    return [one for one in all_probes() if one.introduced_by <= number or one.name in turn.fails]
+
+
 def find(name: str) -> Probe:
     """Return the probe of this name; raises ProbeError."""
     probes = {probe.name: probe for probe in all_probes()}

@@ -97,6 +97,21 @@ def test_a_file_named_after_a_stage_is_probed_up_to_that_stage(
     assert "2 probes: those up to stage 2, as its name says; --all runs all\n" in out
 
 
+def test_a_wrong_turn_is_asked_what_its_stage_is_and_what_it_fails(
+    command: Command, lab: Lab
+) -> None:
+    out = command("probe", "s03_detached_reader").out
+
+    assert lab.names[-2:] == ("outcome-is-recorded", "backlog-is-bounded")  # of s04: it fails that
+    assert "17 probes: those up to its stage, and those that it fails; --all runs all\n" in out
+
+
+def test_all_probes_can_be_asked_of_a_wrong_turn(command: Command, lab: Lab) -> None:
+    command("probe", "s03_detached_reader", "--all")
+
+    assert list(lab.names) == [probe.name for probe in probes.all_probes()]
+
+
 def test_a_file_can_be_probed_with_all_probes(command: Command, lab: Lab, named_s02: str) -> None:
     command("probe", named_s02, "--all")
 

@@ -13,7 +13,7 @@ import pytest
 from stages import catalog
 from stages.lab.matrix.cells import Cell
 from stages.lab.matrix.lanes import COUNT, tour
-from stages.lab.probes import Probe, all_probes
+from stages.lab.probes import Probe, all_probes, of_wrong_turn
 from stages.lab.processes.targets import find
 from tests.helpers.cells import hold
 
@@ -67,9 +67,7 @@ def cells() -> Iterator[tuple[str, Probe]]:
     for stage in catalog.STAGES:
         yield from ((stage.stem, probe) for probe in PROBES)
     for turn in catalog.WRONG_TURNS:
-        for probe in PROBES:
-            if probe.introduced_by <= int(turn.stem[1:3]) or probe.name in turn.fails:
-                yield turn.stem, probe
+        yield from ((turn.stem, probe) for probe in of_wrong_turn(turn))
 
 
 @pytest.mark.parametrize(
