@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import MEASURE
 from tests.helpers.places import ROOT
 
 SUITE = """
@@ -109,6 +110,11 @@ def test_a_room_that_measures_runs_apart_from_what_waits(suite: Path) -> None:
     assert "test_waits" not in measuring
     assert "1 passed" in waiting
     assert "test_waits" in waiting
+
+
+def test_every_place_that_measures_is_there() -> None:
+    # One that is moved would go to the half in which two tests share the machine.
+    assert [place for place in MEASURE if not place.exists()] == []
 
 
 def test_what_measures_counts_the_slow_ones_of_both(suite: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from stages.lab.exercises.toll import Toll
 from stages.lab.processes.queues import Queues
 from tests.helpers.busy import busy
+from tests.helpers.until import until
 
 RESTS_S = 0.5
 
@@ -71,8 +72,11 @@ def test_an_answer_that_computes_takes_the_time_itself_also_where_no_account_is_
 
     with Toll() as toll:
         since_s, before_s = time.monotonic(), time.process_time()
+        looks = toll._looks._looks
+        before = len(looks)
         sum(range(30_000_000))  # in C: no other thread runs meanwhile
-        time.sleep(0.2)  # the thread wakes, and sees how late it is
+        # The thread wakes and sees how late it is; the second look began after that.
+        until(lambda: len(looks), lambda now: now >= before + 2, "second look")
         taken_s, used_s = toll.taken_s(since_s), time.process_time() - before_s
         spent_s = time.monotonic() - since_s
 
@@ -83,7 +87,7 @@ def test_an_answer_that_computes_takes_the_time_itself_also_where_no_account_is_
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps an account of its queues")
 def test_linux_says_how_long_others_had_the_core_of_a_process_also_when_that_has_ended() -> None:
     with busy(2) as processes, Toll(lambda: [process.pid for process in processes]) as toll:
-        time.sleep(1.0)
+        until(lambda: toll.taken_s(0.0), lambda taken_s: taken_s > 0.3, "toll of two on one core")
         processes[-1].kill()
         processes[-1].wait()
 
